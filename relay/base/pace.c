@@ -1,0 +1,37 @@
+/* pace.c - backoff.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "base/pace.h"
+
+uint64_t
+pace_random(uint64_t *seed, uint64_t n)
+{
+	uint64_t x = *seed;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	*seed = x;
+	return x % n;
+}
+
+int64_t
+backoff_next(struct backoff *b)
+{
+	int64_t d = b->now_ns ? b->now_ns * 2 : b->first_ns;
+	int64_t tenth;
+
+	if (d > b->max_ns)
+		d = b->max_ns;
+	b->now_ns = d;
+	tenth = d / 10;
+	if (tenth > 0)
+		d += (int64_t)pace_random(&b->seed, 2 * (uint64_t)tenth + 1) -
+		    tenth;
+	return d;
+}
+
+void
+backoff_reset(struct backoff *b)
+{
+	b->now_ns = 0;
+}

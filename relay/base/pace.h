@@ -1,0 +1,27 @@
+/* pace.h - token bucket, AIMD ceiling and backoff: arithmetic only, the time
+ * is a parameter (nanoseconds, clock_mono()).
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * No allocation, no I/O, no thread: the owner calls from its own loop.      */
+#ifndef RW_BASE_PACE_H
+#define RW_BASE_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* ---- exponential backoff with jitter ---------------------------------- */
+struct backoff {
+	int64_t first_ns, max_ns;	/* limits, set by the owner */
+	int64_t now_ns;			/* the delay given last, 0: none yet */
+	uint64_t seed;			/* xorshift state of the jitter, not 0 */
+};
+
+/* The next delay: doubles up to max, then +-10 %; never under 0.8 times the
+ * delay before (so that intervals do not shrink). */
+int64_t backoff_next(struct backoff *);
+void backoff_reset(struct backoff *);
+
+/* A number in [0, n), n > 0, from a xorshift state that is not 0. */
+uint64_t pace_random(uint64_t *seed, uint64_t n);
+
+#endif

@@ -1,0 +1,61 @@
+/* client.h - asking an upstream: connect, keep connections, one call per
+ * request.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A client belongs to one loop and one origin.  Connections are kept and used again
+ * (also when an exchange ended with an error status: the body is drained up to a
+ * limit); a kept connection that the peer has closed before it took a byte of the
+ * request is replaced without telling the caller.  Names are looked up again after a
+ * connection error and every `reconnect_ns`.  Redirects are not followed.    */
+#ifndef RW_HTTP_CLIENT_H
+#define RW_HTTP_CLIENT_H
+
+#include "http/message.h"
+#include "io/loop.h"
+
+struct http_client;
+struct http_exchange;
+
+/* An absolute http URL taken apart.  Text borrowed from `url`'s copy inside. */
+struct http_url {
+	char host[256];
+	char port[8];
+	char path[1024];		/* with query, at least "/" */
+	char authority[272];		/* for Host */
+	bool tls;
+};
+/* NULL, or a sentence on what is wrong (static). */
+const char *http_url_parse(const char *url, struct http_url *out);
+
+struct http_client_opts {
+	struct http_url url;		/* https is refused as yet */
+	int64_t connect_timeout_ns;
+	int64_t answer_timeout_ns;	/* whole exchange, from send to end */
+	int64_t idle_timeout_ns;	/* of a kept connection */
+	int64_t reconnect_ns;		/* a connection's longest life */
+	size_t max_body_bytes;		/* kept of an answer; the rest is drained */
+};
+
+enum status http_client_new(struct loop *, const struct http_client_opts *,
+    struct http_client **out);
+/* Exchanges in flight end without their done being called. */
+void http_client_free(struct http_client **);
+
+struct http_call {
+	const char *method;
+	struct http_headers headers;	/* beside Host and Content-Length;
+					   borrowed for the call of send */
+	struct bytes body;		/* borrowed until done or cancel */
+};
+
+/* ST_OK: `answer` is there.  Else it is NULL: ST_NO_ADDRESS, ST_CONNECT, ST_TIMEOUT,
+ * ST_CUT, ST_BAD_ANSWER, ST_NO_MEMORY, ST_SYSTEM.  Never called before
+ * http_client_send returns. */
+typedef void http_done_fn(enum status, const struct http_answer *answer,
+    void *arg);
+void http_client_send(struct http_client *, const struct http_call *,
+    http_done_fn *done, void *arg, struct http_exchange **out);
+/* done will not be called; the connection is closed. */
+void http_exchange_cancel(struct http_exchange **);
+
+#endif

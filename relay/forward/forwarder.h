@@ -1,0 +1,68 @@
+/* forwarder.h - one upstream: from the log to delivered.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads on at the upstream's own cursor, gives records to lanes by edge (one
+ * request in flight a lane, so an edge's order holds), merges what has
+ * gathered of one edge into a request, and sends.  What the upstream takes moves
+ * the cursor; what it cannot take now is sent again for as long as it takes; what it
+ * refuses for good is counted and logged.  Each forwarder has a loop of its own.  */
+#ifndef RW_FORWARD_FORWARDER_H
+#define RW_FORWARD_FORWARDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "http/client.h"
+#include "http/message.h"
+#include "io/loop.h"
+#include "spool/disk.h"
+#include "spool/spool.h"
+
+struct forwarder;
+
+enum forward_protocol {
+	FORWARD_AUTO,		/* 2.0, falling back to 1.0; remembered */
+	FORWARD_V1,
+	FORWARD_V2,
+};
+
+enum forward_misconfig {
+	FORWARD_HOLD,		/* 401, 403, 404, 407, 408, 3xx: wait, probe */
+	FORWARD_DROP,		/* refused for good, as the letter of the spec */
+};
+
+enum forward_start {
+	FORWARD_OLDEST,		/* a new upstream gets all that the spool has */
+	FORWARD_NOW,
+};
+
+struct forward_opts {
+	const char *name;		/* section name; key of the cursor */
+	struct http_url url;
+	enum forward_protocol protocol;
+	enum forward_misconfig on_misconfig;
+	enum forward_start start;
+	unsigned lanes;			/* 1 to 64 */
+	struct http_headers headers;	/* of the operator, none reserved */
+	int64_t connect_timeout_ns;
+	int64_t timeout_ns;		/* of a request */
+	uint32_t max_samples;		/* in a request, when merging */
+	size_t max_bytes;		/* decoded, in a request */
+	uint32_t read_ahead_samples;	/* read and not delivered, in memory */
+	const char *user_agent;
+};
+
+/* Opens the upstream's cursor under `directory` and its reader.  All pointers in
+ * opts are borrowed for life.  Starts to work when the loop runs. */
+enum status forwarder_new(const struct forward_opts *, struct spool *,
+    const struct disk_ops *, const char *directory, struct loop *,
+    struct forwarder **out);
+
+/* Any thread: finish what is in flight, at most this long, take nothing new, sync the
+ * cursor, then loop_stop the forwarder's loop. */
+void forwarder_drain(struct forwarder *, int64_t at_most_ns);
+/* When the loop has stopped. */
+void forwarder_free(struct forwarder **);
+
+#endif

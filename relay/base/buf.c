@@ -60,6 +60,8 @@ buf_room(struct buf *b, size_t n)
 		cap = CAP_MIN;
 	if (cap < want)
 		cap = want;
+	if (cap > b->limit)
+		cap = b->limit;
 	data = realloc(b->data, cap);
 	if (!data) {
 		b->failed = true;

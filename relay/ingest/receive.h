@@ -36,7 +36,8 @@ struct ingest_opts {
  * borrowed, as are the loops. */
 enum status ingest_new(const struct ingest_opts *, struct spool *,
     struct loop *const *loops, size_t n_loops, struct ingest **out);
-/* When the loops have stopped and the spool has no write of it left. */
+/* When the loops have stopped and the spool is closed.  Requests that were not
+ * answered are forgotten. */
 void ingest_free(struct ingest **);
 
 /* From now on requests are answered 503 (stopping).  Any thread. */

@@ -1,0 +1,346 @@
+/* commit.c - sessions at their homes, records to the spool.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *	origin --at_home--> home --spool_submit--> spool --at_origin--> origin
+ *	                      `---------- refused ----------------------'      */
+#include "ingest/commit.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+#define RECORD_MAX ((size_t)64 << 20)	/* a record's limit, far over a request's */
+#define RECORD_KEEP ((size_t)256 << 10)	/* of memory, from request to request */
+#define SWEEP_NS (30 * CLOCK_S)
+#define IDLE_NS (15 * 60 * CLOCK_S)	/* an edge unheard of for so long is let go */
+#define BUCKETS 1024
+
+struct edge {
+	struct edge *next;		/* in the bucket */
+	struct session *session;	/* owned */
+	struct metric_group *metrics;	/* owned */
+	uint32_t n_series;		/* as last told to the metrics */
+	int64_t heard;			/* clock_mono */
+	_Atomic unsigned in_flight;	/* commits between home and origin */
+};
+
+struct home {
+	struct commit_homes *homes;
+	struct loop *loop;		/* borrowed */
+	struct loop_timer *sweep;	/* owned */
+	struct edge *bucket[BUCKETS];	/* owned */
+};
+
+struct commit_homes {
+	struct session_opts opts;
+	struct spool *spool;		/* borrowed */
+	size_t max_edges;
+	_Atomic size_t n_edges;
+	struct hash_key key;
+	size_t n;
+	struct home home[];
+};
+
+void
+commit_init(struct commit *c)
+{
+	memset(c, 0, sizeof(*c));
+	buf_init(&c->record, RECORD_MAX);
+}
+
+void
+commit_fini(struct commit *c)
+{
+	buf_fini(&c->record);
+}
+
+/* ---- edges --------------------------------------------------------------------- */
+
+static void
+tell_series(struct edge *e, uint32_t n)
+{
+	metric_add(METRIC_SERIES, (int64_t)n - e->n_series);
+	metric_group_add(e->metrics, METRIC_EDGE_SERIES,
+	    (int64_t)n - e->n_series);
+	e->n_series = n;
+}
+
+static void
+edge_free(struct commit_homes *homes, struct edge *e)
+{
+	(void)atomic_fetch_sub(&homes->n_edges, 1);
+	metric_add(METRIC_EDGES, -1);
+	tell_series(e, 0);
+	session_free(&e->session);
+	metric_group_free(&e->metrics);
+	free(e);
+}
+
+static void
+sweep(struct home *h, int64_t idle_ns)
+{
+	int64_t now = loop_now(h->loop);
+	struct edge **at, *e;
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++) {
+		for (at = &h->bucket[i]; (e = *at) != NULL;) {
+			if (now - e->heard < idle_ns ||
+			    atomic_load(&e->in_flight)) {
+				at = &e->next;
+				continue;
+			}
+			*at = e->next;
+			edge_free(h->homes, e);
+		}
+	}
+}
+
+static void
+sweep_due(void *arg)
+{
+	struct home *h = arg;
+
+	sweep(h, IDLE_NS);
+	loop_timer_start(h->sweep, SWEEP_NS);
+}
+
+static enum status
+edge_new(struct home *h, struct bytes name, struct edge **at)
+{
+	struct commit_homes *homes = h->homes;
+	struct edge *e;
+	enum status st;
+
+	if (atomic_fetch_add(&homes->n_edges, 1) >= homes->max_edges) {
+		(void)atomic_fetch_sub(&homes->n_edges, 1);
+		log_warn("edges-limit", "max-edges=%zu hint=\"raise max-edges, "
+		    "or find out who sends\"", homes->max_edges);
+		return ST_BUSY;
+	}
+	e = calloc(1, sizeof(*e));
+	st = e ? session_new(name, &homes->opts, homes->spool, &e->session) :
+	    ST_NO_MEMORY;
+	if (st == ST_OK) {
+		e->metrics = metric_group_new(METRIC_SCOPE_EDGE, name);
+		if (!e->metrics)
+			st = ST_NO_MEMORY;
+	}
+	if (st != ST_OK) {
+		(void)atomic_fetch_sub(&homes->n_edges, 1);
+		if (e)
+			session_free(&e->session);
+		free(e);
+		return st;
+	}
+	metric_add(METRIC_EDGES, 1);
+	*at = e;
+	return ST_OK;
+}
+
+static enum status
+edge_of(struct home *h, struct bytes name, struct edge **out)
+{
+	uint64_t hash = hash64(&h->homes->key, name.p, name.n);
+	struct edge **at = &h->bucket[hash / h->homes->n % BUCKETS];
+	enum status st;
+
+	for (; *at; at = &(*at)->next) {
+		if (bytes_eq(session_name((*at)->session), name)) {
+			*out = *at;
+			return ST_OK;
+		}
+	}
+	st = edge_new(h, name, at);
+	if (st == ST_OK)
+		*out = *at;
+	return st;
+}
+
+/* ---- the way of a commit ---------------------------------------------------------- */
+
+static void
+at_origin(struct loop_msg *msg)
+{
+	struct commit *c = container_of(msg, struct commit, msg);
+	struct batch_counts *n = &c->stored;
+
+	if (c->status == ST_OK) {
+		metric_add(METRIC_SAMPLES, (int64_t)n->samples);
+		metric_add(METRIC_HISTOGRAMS, (int64_t)n->histograms);
+		metric_add(METRIC_EXEMPLARS, (int64_t)n->exemplars);
+		metric_add(METRIC_METADATA, c->batch->n_metadata);
+		metric_group_add(c->from->metrics, METRIC_EDGE_SAMPLES,
+		    (int64_t)(n->samples + n->histograms + n->exemplars));
+	} else {
+		*n = (struct batch_counts){ 0 };
+	}
+	if (c->from)
+		(void)atomic_fetch_sub(&c->from->in_flight, 1);
+	c->from = NULL;
+	buf_reset(&c->record, RECORD_KEEP);
+	c->done(c);
+}
+
+static void
+go_back(struct commit *c, enum status st)
+{
+	c->status = st;
+	loop_post(c->origin, &c->msg, at_origin);
+}
+
+static void
+durable(struct spool_write *w)
+{
+	struct commit *c = container_of(w, struct commit, write);
+
+	go_back(c, w->status);
+}
+
+static void
+count_refused(struct edge *e, const struct batch *b)
+{
+	int64_t all = 0;
+	enum status st;
+
+	for (st = ST_OK; st < ST__N; st++) {
+		if (!b->refused[st])
+			continue;
+		all += b->refused[st];
+		metric_reason_add(METRIC_REJECTED, st, b->refused[st]);
+	}
+	if (all)
+		metric_group_add(e->metrics, METRIC_EDGE_REJECTED, all);
+}
+
+static enum status
+encode(struct home *h, struct commit *c)
+{
+	struct session_place place;
+	uint32_t n_before;
+	enum status st;
+
+	if (atomic_load(&c->gone))
+		return ST_GONE;
+	st = spool_room(h->homes->spool);
+	if (st != ST_OK)
+		return st;
+	st = edge_of(h, bytes_str(c->edge), &c->from);
+	if (st != ST_OK)
+		return st;
+	c->from->heard = loop_now(h->loop);
+	(void)atomic_fetch_add(&c->from->in_flight, 1);
+	n_before = session_n_series(c->from->session);
+	st = session_encode(c->from->session, c->batch, &c->record, &place);
+	if (session_n_series(c->from->session) > n_before)
+		metric_add(METRIC_SERIES_DEFINED,
+		    session_n_series(c->from->session) - n_before);
+	tell_series(c->from, session_n_series(c->from->session));
+	if (st == ST_SERIES_LIMIT) {
+		log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
+		    "max-series, or have the edge send fewer series\"", c->edge,
+		    (unsigned)h->homes->opts.max_series);
+		return st;
+	}
+	if (st != ST_OK && st != ST_END)
+		return st;
+	count_refused(c->from, c->batch);
+	c->stored = batch_counts(c->batch);
+	c->write.epoch = place.epoch;
+	c->write.stream = place.stream;
+	return st;
+}
+
+static void
+at_home(struct loop_msg *msg)
+{
+	struct commit *c = container_of(msg, struct commit, msg);
+	struct commit_homes *homes = c->homes;
+	size_t i = hash64(&homes->key, c->edge, strlen(c->edge)) % homes->n;
+	enum status st = encode(&homes->home[i], c);
+
+	if (st != ST_OK) {
+		go_back(c, st);
+		return;
+	}
+	c->write.data = buf_bytes(&c->record);
+	c->write.wall_ms = c->received_wall_ms;
+	c->write.done = durable;
+	spool_submit(homes->spool, &c->write);
+}
+
+void
+commit_start(struct commit_homes *homes, struct commit *c)
+{
+	size_t i = hash64(&homes->key, c->edge, strlen(c->edge)) % homes->n;
+
+	c->homes = homes;
+	c->from = NULL;
+	c->stored = (struct batch_counts){ 0 };
+	/* also when home is here: a turn's order stays that of arrival */
+	loop_post(homes->home[i].loop, &c->msg, at_home);
+}
+
+/* ---- homes --------------------------------------------------------------------------- */
+
+enum status
+commit_homes_new(const struct session_opts *opts, size_t max_edges,
+    struct spool *spool, struct loop *const *loops, size_t n,
+    struct commit_homes **out)
+{
+	struct commit_homes *homes;
+	enum status st;
+	size_t i;
+
+	homes = calloc(1, sizeof(*homes) + n * sizeof(homes->home[0]));
+	if (!homes)
+		return ST_NO_MEMORY;
+	homes->opts = *opts;
+	homes->spool = spool;
+	homes->max_edges = max_edges;
+	homes->n = n;
+	st = hash_key_init(&homes->key);
+	for (i = 0; i < n && st == ST_OK; i++) {
+		struct home *h = &homes->home[i];
+
+		h->homes = homes;
+		h->loop = loops[i];
+		st = spool_add_writer(spool, loops[i]);
+		if (st == ST_OK)
+			st = loop_timer_new(loops[i], sweep_due, h, &h->sweep);
+		if (st == ST_OK)
+			loop_timer_start(h->sweep, SWEEP_NS);
+	}
+	if (st != ST_OK) {
+		commit_homes_free(&homes);
+		return st;
+	}
+	*out = homes;
+	return ST_OK;
+}
+
+void
+commit_homes_free(struct commit_homes **taken)
+{
+	struct commit_homes *homes = *taken;
+	struct edge *e, *next;
+	size_t i, j;
+
+	*taken = NULL;
+	if (!homes)
+		return;
+	for (i = 0; i < homes->n; i++) {
+		for (j = 0; j < BUCKETS; j++) {
+			for (e = homes->home[i].bucket[j]; e; e = next) {
+				next = e->next;
+				edge_free(homes, e);
+			}
+		}
+		loop_timer_free(&homes->home[i].sweep);
+	}
+	free(homes);
+}

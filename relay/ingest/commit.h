@@ -1,0 +1,63 @@
+/* commit.h - from a scanned batch to durable: through the edge's session on its home
+ * worker, then the spool, then back.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * An edge has one session, whichever connections and workers its requests come
+ * through; its home is a worker chosen by its name.  A commit visits three loops, one
+ * after the other, by loop_post: home, spool, origin.  It is never on two.   */
+#ifndef RW_INGEST_COMMIT_H
+#define RW_INGEST_COMMIT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "ingest/session.h"
+#include "io/loop.h"
+#include "series/batch.h"
+#include "spool/spool.h"
+
+struct commit_homes;
+struct edge;
+
+#define EDGE_NAME_MAX 255
+
+struct commit {
+	/* set by the caller */
+	struct loop *origin;		/* borrowed */
+	char edge[EDGE_NAME_MAX + 1];
+	struct batch *batch;		/* owned by the caller, lent until done */
+	int64_t received_wall_ms;
+	void (*done)(struct commit *);	/* on the origin's loop */
+	/* nobody waits for the answer any more: not stored if it is not yet */
+	_Atomic bool gone;
+
+	/* the result */
+	enum status status;		/* ST_OK: durable; ST_END: nothing was there
+					   to store; else nothing is kept */
+	struct batch_counts stored;
+
+	/* commit.c's */
+	struct commit_homes *homes;
+	struct edge *from;
+	struct buf record;		/* owned; buf_init by commit_init */
+	struct spool_write write;
+	struct loop_msg msg;
+};
+
+void commit_init(struct commit *);
+void commit_fini(struct commit *);
+
+/* Sessions at home on these loops.  max_edges in all. */
+enum status commit_homes_new(const struct session_opts *, size_t max_edges,
+    struct spool *, struct loop *const *loops, size_t n_loops,
+    struct commit_homes **out);
+/* When the loops have stopped and no commit is under way. */
+void commit_homes_free(struct commit_homes **);
+
+/* On the origin's loop.  done follows, not before the next turn. */
+void commit_start(struct commit_homes *, struct commit *);
+
+#endif

@@ -1,0 +1,505 @@
+/* receive.c - the POST handler.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * An intake is what one request needs: the body as sent, the batch with the decoded
+ * body in its arena, the commit.  Each worker keeps a few that are free, with their
+ * memory, so that a busy connection costs no page faults.
+ *
+ *	begin      headers are asked; the intake is taken
+ *	body       pieces are collected, within the memory that all requests share
+ *	end        unpacked, scanned, given to commit.c
+ *	committed  answered, if the peer is still there; the intake is given back   */
+#include "ingest/receive.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/pace.h"
+#include "ingest/commit.h"
+#include "prw/payload.h"
+#include "prw/v1.h"
+#include "prw/v2.h"
+
+/* What a worker keeps for the next requests. */
+#define FREE_MAX 8
+#define KEEP_ARENA ((size_t)4 << 20)
+#define KEEP_BODY ((size_t)1 << 20)
+
+/* A decoded body comes to at most so many times its size as a batch: the shortest
+ * TimeSeries is 2 bytes, an entry is some 48; but the scanners refuse what is all
+ * empty entries, so this is for bodies as senders make them. */
+#define BATCH_FACTOR 8
+
+struct intake {
+	struct intake *next;		/* in the free list */
+	struct intake *older, *newer;	/* in the list of all */
+	struct door *door;		/* borrowed */
+	struct http_request *request;	/* NULL: the peer has gone */
+	enum payload_proto proto;
+	struct buf packed;		/* owned */
+	uint64_t reserved;		/* of the shared request memory */
+	int64_t complete;		/* when the last byte came, clock_mono */
+	struct commit commit;
+};
+
+struct door {
+	struct ingest *ingest;		/* borrowed */
+	struct loop *loop;		/* borrowed */
+	struct intake *newest;		/* owned: all, free or in use */
+	struct intake *free;
+	size_t n_free;
+	uint64_t seed;			/* of Retry-After's jitter */
+};
+
+struct ingest {
+	struct ingest_opts opts;
+	struct hash_key key;
+	struct spool *spool;		/* borrowed */
+	struct commit_homes *homes;	/* owned */
+	_Atomic uint64_t reserved;
+	_Atomic bool stopping;
+	size_t n;
+	struct door door[];
+};
+
+/* ---- memory --------------------------------------------------------------------- */
+
+static bool
+reserve(struct intake *in, uint64_t n)
+{
+	struct ingest *g = in->door->ingest;
+	uint64_t before = atomic_fetch_add(&g->reserved, n);
+
+	if (before + n > g->opts.request_memory_bytes) {
+		(void)atomic_fetch_sub(&g->reserved, n);
+		return false;
+	}
+	in->reserved += n;
+	return true;
+}
+
+static void
+intake_free(struct intake *in)
+{
+	if (in->newer)
+		in->newer->older = in->older;
+	else if (in->door->newest == in)
+		in->door->newest = in->older;
+	if (in->older)
+		in->older->newer = in->newer;
+	batch_free(&in->commit.batch);
+	commit_fini(&in->commit);
+	buf_fini(&in->packed);
+	free(in);
+}
+
+static struct intake *
+intake_take(struct door *d)
+{
+	const struct ingest_opts *o = &d->ingest->opts;
+	struct intake *in = d->free;
+
+	if (in) {
+		d->free = in->next;
+		d->n_free--;
+		return in;
+	}
+	in = calloc(1, sizeof(*in));
+	if (!in)
+		return NULL;
+	in->door = d;
+	buf_init(&in->packed, o->max_request_bytes);
+	commit_init(&in->commit);
+	in->commit.origin = d->loop;
+	in->commit.batch = batch_new(o->max_request_bytes * BATCH_FACTOR,
+	    KEEP_ARENA);
+	if (!in->commit.batch) {
+		intake_free(in);
+		return NULL;
+	}
+	in->older = d->newest;
+	if (d->newest)
+		d->newest->newer = in;
+	d->newest = in;
+	return in;
+}
+
+static void
+intake_give(struct intake *in)
+{
+	struct door *d = in->door;
+
+	(void)atomic_fetch_sub(&d->ingest->reserved, in->reserved);
+	in->reserved = 0;
+	in->request = NULL;
+	if (d->n_free >= FREE_MAX) {
+		intake_free(in);
+		return;
+	}
+	buf_reset(&in->packed, KEEP_BODY);
+	batch_reset(in->commit.batch);
+	in->next = d->free;
+	d->free = in;
+	d->n_free++;
+}
+
+/* ---- answers ----------------------------------------------------------------------- */
+
+static unsigned
+retry_after(struct door *d)
+{
+	int64_t base = d->ingest->opts.retry_after_ns;
+	int64_t ns = base / 2 +
+	    (int64_t)pace_random(&d->seed, (uint64_t)base + 1);
+
+	return (unsigned)((ns + CLOCK_S - 1) / CLOCK_S);
+}
+
+/* "rejected 3 of 2000: 2 no-name (series without a metric name), ..." */
+static void
+explain(struct buf *out, const struct batch *b, const struct batch_counts *kept)
+{
+	uint64_t bad = 0, good = kept->samples + kept->histograms +
+	    kept->exemplars;
+	const char *comma = "";
+	enum status st;
+
+	for (st = ST_OK; st < ST__N; st++)
+		bad += b->refused[st];
+	(void)buf_printf(out, "rejected %llu of %llu samples, histograms and "
+	    "exemplars, the rest is stored: ", (unsigned long long)bad,
+	    (unsigned long long)(bad + good));
+	for (st = ST_OK; st < ST__N; st++) {
+		if (!b->refused[st])
+			continue;
+		(void)buf_printf(out, "%s%u %s (%s)", comma,
+		    (unsigned)b->refused[st], status_info(st)->word,
+		    status_info(st)->sentence);
+		comma = ", ";
+	}
+	(void)buf_append_str(out, "\n");
+}
+
+static bool
+any_refused(const struct batch *b)
+{
+	enum status st;
+
+	for (st = ST_OK; st < ST__N; st++)
+		if (b->refused[st])
+			return true;
+	return false;
+}
+
+#define WRITTEN "X-Prometheus-Remote-Write-"
+
+struct written {
+	char text[3][24];
+	struct http_header header[6];
+	size_t n;
+};
+
+/* 2.0 "Required Written Response Headers": all three, zeros too.  Never to a 1.0
+ * request: a sender that sees one trusts all. */
+static void
+add_written(struct written *w, enum payload_proto proto,
+    const struct batch_counts *n)
+{
+	static const char *const name[3] = {
+		WRITTEN "Samples-Written",
+		WRITTEN "Histograms-Written",
+		WRITTEN "Exemplars-Written",
+	};
+	const uint64_t value[3] = { n->samples, n->histograms, n->exemplars };
+	size_t i;
+
+	if (proto != PAYLOAD_V2)
+		return;
+	for (i = 0; i < 3; i++) {
+		(void)snprintf(w->text[i], sizeof(w->text[i]), "%llu",
+		    (unsigned long long)value[i]);
+		w->header[w->n++] = (struct http_header){
+			bytes_str(name[i]), bytes_str(w->text[i])
+		};
+	}
+}
+
+static void
+answer(struct intake *in, enum status st)
+{
+	const struct batch *b = in->commit.batch;
+	struct http_response r = { .status = status_info(st)->http };
+	struct written w = { .n = 0 };
+	char seconds[16];
+
+	if (st == ST_OK || st == ST_END) {
+		r.status = any_refused(b) ? 400 : 204;
+		st = ST_OK;
+	}
+	metric_reason_add(METRIC_REQUESTS, st, 1);
+	if (in->complete)
+		metric_observe(METRIC_ANSWER_SECONDS,
+		    clock_mono() - in->complete);
+	if (!in->request)
+		return;
+	http_request_set_user(in->request, NULL);
+	add_written(&w, in->proto, &in->commit.stored);
+	if (r.status == 503) {
+		(void)snprintf(seconds, sizeof(seconds), "%u",
+		    retry_after(in->door));
+		w.header[w.n++] = (struct http_header){
+			BYTES_LIT("Retry-After"), bytes_str(seconds)
+		};
+	}
+	if (r.status != 204) {
+		w.header[w.n++] = (struct http_header){
+			BYTES_LIT("Content-Type"),
+			BYTES_LIT("text/plain; charset=utf-8")
+		};
+		r.body = buf_new(16384);
+		if (r.body && st == ST_OK)
+			explain(r.body, b, &in->commit.stored);
+		else if (r.body)
+			(void)buf_printf(r.body, "%s\n",
+			    status_info(st)->sentence);
+	}
+	r.headers = (struct http_headers){ w.header, w.n };
+	http_respond(in->request, &r);
+}
+
+/* ---- an exchange ---------------------------------------------------------------------- */
+
+static void
+refuse(struct http_request *rq, struct door *d, enum status st)
+{
+	metric_reason_add(METRIC_REQUESTS, st, 1);
+	http_respond_status(rq, st, NULL,
+	    status_info(st)->http == 503 ? retry_after(d) : 0);
+}
+
+static enum status
+may_begin(const struct door *d, const struct http_request *rq,
+    enum payload_proto *proto)
+{
+	struct http_headers h = http_request_headers(rq);
+	enum status st;
+
+	st = payload_proto_of(http_header(h, "content-type"), proto);
+	if (st == ST_OK)
+		st = payload_encoding_check(http_header(h,
+		    "content-encoding"));
+	if (st == ST_OK && atomic_load(&d->ingest->stopping))
+		st = ST_STOPPING;
+	if (st == ST_OK)
+		st = spool_room(d->ingest->spool);
+	return st;
+}
+
+static enum status
+begin(struct http_request *rq, void *arg)
+{
+	struct door *d = arg;
+	enum payload_proto proto;
+	struct intake *in;
+	int64_t length = http_request_length(rq);
+	enum status st = may_begin(d, rq, &proto);
+
+	if (st != ST_OK) {
+		refuse(rq, d, st);
+		return ST_OK;
+	}
+	in = intake_take(d);
+	if (!in) {
+		refuse(rq, d, ST_NO_MEMORY);
+		return ST_OK;
+	}
+	if (length > 0 && !reserve(in, (uint64_t)length)) {
+		intake_give(in);
+		refuse(rq, d, ST_BUSY);
+		return ST_OK;
+	}
+	in->request = rq;
+	in->proto = proto;
+	in->complete = 0;
+	in->commit.status = ST_OK;
+	in->commit.stored = (struct batch_counts){ 0 };
+	atomic_store(&in->commit.gone, false);
+	(void)snprintf(in->commit.edge, sizeof(in->commit.edge), "%s",
+	    http_request_peer(rq));
+	http_request_set_user(rq, in);
+	return ST_OK;
+}
+
+/* An answer before the commit. */
+static void
+end_early(struct intake *in, enum status st)
+{
+	answer(in, st);
+	intake_give(in);
+}
+
+static enum status
+body(struct http_request *rq, struct bytes piece)
+{
+	struct intake *in = http_request_user(rq);
+	enum status st = ST_OK;
+
+	/* room for a declared body was reserved whole */
+	if (http_request_length(rq) < 0 && !reserve(in, piece.n))
+		st = ST_BUSY;
+	else if (!buf_append(&in->packed, piece.p, piece.n))
+		st = in->packed.len + piece.n > in->packed.limit ?
+		    ST_TOO_LARGE : ST_NO_MEMORY;
+	if (st != ST_OK)
+		end_early(in, st);
+	return ST_OK;
+}
+
+static enum status
+scan(struct intake *in)
+{
+	struct ingest *g = in->door->ingest;
+	struct batch *b = in->commit.batch;
+	struct reader head = reader_of(buf_bytes(&in->packed));
+	uint64_t declared = read_varint(&head);
+	struct bytes raw;
+	size_t held;
+	enum status st;
+
+	if (declared <= g->opts.max_request_bytes && !reserve(in, declared * 2))
+		return ST_BUSY;
+	st = payload_unpack(buf_bytes(&in->packed), g->opts.max_request_bytes,
+	    b->arena, &raw);
+	if (st != ST_OK)
+		return st;
+	metric_add(METRIC_DECODED_BYTES, (int64_t)raw.n);
+	st = in->proto == PAYLOAD_V1 ? v1_scan(raw, &g->key, b) :
+	    v2_scan(raw, &g->key, b);
+	/* what it came to, where that is more than bodies usually do */
+	held = arena_size(b->arena);
+	if (st == ST_OK && held > KEEP_ARENA && held > in->reserved &&
+	    !reserve(in, held - in->reserved))
+		return ST_BUSY;
+	return st;
+}
+
+static void
+committed(struct commit *c)
+{
+	struct intake *in = container_of(c, struct intake, commit);
+
+	answer(in, c->status);
+	intake_give(in);
+}
+
+static void
+end(struct http_request *rq)
+{
+	struct intake *in = http_request_user(rq);
+	enum status st;
+
+	in->complete = clock_mono();
+	metric_add(METRIC_REQUEST_BYTES, (int64_t)in->packed.len);
+	st = scan(in);
+	if (st != ST_OK) {
+		end_early(in, st);
+		return;
+	}
+	in->commit.received_wall_ms = clock_wall() / CLOCK_MS;
+	in->commit.done = committed;
+	commit_start(in->door->ingest->homes, &in->commit);
+}
+
+static void
+gone(struct http_request *rq, enum status why)
+{
+	struct intake *in = http_request_user(rq);
+
+	(void)why;		/* the server counts it */
+	if (!in)
+		return;
+	in->request = NULL;
+	if (!in->complete) {
+		intake_give(in);
+		return;
+	}
+	/* on its way: committed() gives it back */
+	atomic_store(&in->commit.gone, true);
+}
+
+const struct http_handler receive_handler = { begin, body, end, gone };
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+enum status
+ingest_new(const struct ingest_opts *opts, struct spool *spool,
+    struct loop *const *loops, size_t n, struct ingest **out)
+{
+	struct session_opts so = {
+		.max_labels = opts->max_labels,
+		.max_label_bytes = opts->max_label_bytes,
+		.max_series = opts->max_series,
+	};
+	struct ingest *g;
+	enum status st;
+	size_t i;
+
+	assert(opts->max_labels <= BATCH_LABELS_MAX);
+	g = calloc(1, sizeof(*g) + n * sizeof(g->door[0]));
+	if (!g)
+		return ST_NO_MEMORY;
+	g->opts = *opts;
+	g->spool = spool;
+	g->n = n;
+	st = hash_key_init(&g->key);
+	if (st == ST_OK)
+		st = commit_homes_new(&so, opts->max_edges, spool, loops, n,
+		    &g->homes);
+	if (st != ST_OK) {
+		ingest_free(&g);
+		return st;
+	}
+	for (i = 0; i < n; i++) {
+		g->door[i].ingest = g;
+		g->door[i].loop = loops[i];
+		g->door[i].seed = (le64_get(g->key.secret) + i) | 1;
+	}
+	*out = g;
+	return ST_OK;
+}
+
+void
+ingest_free(struct ingest **taken)
+{
+	struct ingest *g = *taken;
+	struct intake *in;
+	size_t i;
+
+	*taken = NULL;
+	if (!g)
+		return;
+	for (i = 0; i < g->n; i++)
+		while ((in = g->door[i].newest) != NULL)
+			intake_free(in);
+	commit_homes_free(&g->homes);
+	free(g);
+}
+
+void
+ingest_stop(struct ingest *g)
+{
+	atomic_store(&g->stopping, true);
+}
+
+void *
+ingest_door(struct ingest *g, size_t worker)
+{
+	assert(worker < g->n);
+	return &g->door[worker];
+}

@@ -1,0 +1,51 @@
+/* session.h - the state of one edge: which series it has, and the encoder of its
+ * records.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A series is found by the keyed hash of its label block, first by looking at the
+ * series that followed the one before the last time, then in a table.  Labels are
+ * parsed and judged when a series is first seen, at no cost per sample later.  State
+ * begins anew with each epoch of the spool, as records do.
+ * A session belongs to the loop of its home worker.                         */
+#ifndef RW_INGEST_SESSION_H
+#define RW_INGEST_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "series/batch.h"
+
+struct session;
+struct spool;
+
+struct session_opts {
+	uint32_t max_labels;		/* in a series */
+	size_t max_label_bytes;		/* of a name or a value */
+	uint32_t max_series;		/* in a segment */
+};
+
+/* opts and spool are borrowed for life, name is copied. */
+enum status session_new(struct bytes name, const struct session_opts *,
+    struct spool *, struct session **out);
+void session_free(struct session **);
+
+/* Where a record belongs (struct spool_write). */
+struct session_place {
+	uint64_t epoch;
+	uint32_t stream;
+};
+
+/* Settles the batch and appends its record to out, of the epoch in `place`.  A series
+ * whose labels will not do is refused alone (batch->refused).  ST_END: nothing is
+ * left to store.  ST_SERIES_LIMIT, ST_NO_MEMORY, ST_TOO_LARGE: nothing was done. */
+enum status session_encode(struct session *, struct batch *, struct buf *out,
+    struct session_place *place);
+
+struct bytes session_name(const struct session *);
+uint32_t session_n_series(const struct session *);
+/* Bytes of memory held, all in. */
+size_t session_size(const struct session *);
+
+#endif

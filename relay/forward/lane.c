@@ -1,0 +1,191 @@
+/* lane.c - gathering and building.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "forward/lane.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define BODY_MAX ((size_t)64 << 20)
+#define BODY_KEEP ((size_t)1 << 20)
+/* Units of other edges that are looked past when merging. */
+#define LOOK_PAST 64
+
+static void
+list_init(struct unit_list *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+	l->n = 0;
+}
+
+void
+lane_init(struct lane *l, struct forwarder *f)
+{
+	memset(l, 0, sizeof(*l));
+	l->forwarder = f;
+	list_init(&l->queue);
+	list_init(&l->sending);
+	buf_init(&l->body, BODY_MAX);
+}
+
+void
+lane_fini(struct lane *l)
+{
+	buf_fini(&l->body);
+}
+
+void
+unit_list_push(struct unit_list *l, struct unit *u)
+{
+	u->next = NULL;
+	*l->end = u;
+	l->end = &u->next;
+	l->n++;
+}
+
+static struct unit *
+take_at(struct unit_list *l, struct unit **at)
+{
+	struct unit *u = *at;
+
+	*at = u->next;
+	if (l->end == &u->next)
+		l->end = at;
+	u->next = NULL;
+	l->n--;
+	return u;
+}
+
+struct unit *
+unit_list_pop(struct unit_list *l)
+{
+	return l->first ? take_at(l, &l->first) : NULL;
+}
+
+/* ---- building ------------------------------------------------------------------------ */
+
+static void
+begin(const struct lane_tools *t, enum payload_proto proto, struct dict *d)
+{
+	if (proto == PAYLOAD_V1)
+		v1_begin(t->v1, d);
+	else
+		v2_begin(t->v2, d);
+}
+
+static enum status
+add(const struct lane_tools *t, enum payload_proto proto, const struct unit *u,
+    size_t limit)
+{
+	return proto == PAYLOAD_V1 ? v1_add(t->v1, u->batch, limit) :
+	    v2_add(t->v2, u->batch, limit);
+}
+
+static struct bytes
+finish(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
+{
+	l->counts = (struct prw_counts){ 0 };
+	l->loss = (struct prw_loss){ 0 };
+	return proto == PAYLOAD_V1 ? v1_finish(t->v1, &l->counts, &l->loss) :
+	    v2_finish(t->v2, &l->counts, &l->loss);
+}
+
+/* The head of the queue, and what follows of the same edge as far as it fits.  A
+ * request that came in is never split: the first goes whole, whatever its size. */
+static enum status
+gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
+{
+	struct unit *first = l->queue.first;
+	struct unit **at = &first->next;
+	uint32_t samples = first->points, past = 0;
+	enum status st;
+
+	begin(t, proto, first->dict);
+	st = add(t, proto, first, SIZE_MAX);
+	if (st != ST_OK)
+		return st;
+	if (!l->alone) {
+		while (*at && past < LOOK_PAST) {
+			struct unit *u = *at;
+
+			if (u->dict != first->dict) {
+				/* a later segment's records of this edge must
+				 * not be overtaken: they stand behind, so the
+				 * search may go on */
+				past++;
+				at = &u->next;
+				continue;
+			}
+			if (samples + u->points > t->max_samples ||
+			    add(t, proto, u, t->max_bytes) != ST_OK)
+				break;
+			samples += u->points;
+			(void)take_at(&l->queue, at);
+			unit_list_push(&l->sending, u);
+		}
+	}
+	/* first goes before those that were merged into it */
+	(void)unit_list_pop(&l->queue);
+	first->next = l->sending.first;
+	if (!first->next)
+		l->sending.end = &first->next;
+	l->sending.first = first;
+	l->sending.n++;
+	return ST_OK;
+}
+
+static enum status
+again(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
+{
+	const struct unit *u;
+	enum status st;
+
+	begin(t, proto, l->sending.first->dict);
+	for (u = l->sending.first; u; u = u->next) {
+		st = add(t, proto, u, SIZE_MAX);
+		if (st != ST_OK)
+			return st;
+	}
+	return ST_OK;
+}
+
+enum status
+lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
+{
+	struct bytes raw;
+	enum status st;
+
+	if (l->built && l->proto == proto)
+		return ST_OK;
+	if (!l->sending.first && !l->queue.first)
+		return ST_END;
+	st = l->sending.first ? again(l, t, proto) : gather(l, t, proto);
+	if (st != ST_OK)
+		return st;
+	raw = finish(l, t, proto);
+	buf_reset(&l->body, BODY_KEEP);
+	if (raw.n) {
+		st = payload_pack(raw, &l->body);
+		if (st != ST_OK)
+			return st;
+	}
+	l->proto = proto;
+	l->built = true;
+	return ST_OK;
+}
+
+void
+lane_break_up(struct lane *l)
+{
+	uint32_t n = l->sending.n;
+
+	assert(n > 0 && !l->exchange);
+	*l->sending.end = l->queue.first;
+	if (!l->queue.first)
+		l->queue.end = l->sending.end;
+	l->queue.first = l->sending.first;
+	l->queue.n += n;
+	list_init(&l->sending);
+	l->alone = n;
+	l->built = false;
+}

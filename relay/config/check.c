@@ -1,0 +1,167 @@
+/* check.c - texts of the config file: addresses, urls, headers.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "config/check.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config/config.h"
+
+#define PATH_LENGTH_MAX 512
+#define HEADER_LENGTH_MAX 4096
+#define DIRECTORY_LENGTH_MAX 2048
+
+#define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* Upstreams' names are names of files too. */
+const char *
+check_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n > CONFIG_NAME_MAX || *name == '.' ||
+	    strspn(name, ALNUM "._-") != n)
+		return "a name is 1 to 64 letters, digits and . _ -, "
+		       "the first not a dot";
+	return NULL;
+}
+
+const char *
+check_address(const char *address)
+{
+	return listener_address_check(address);
+}
+
+const char *
+check_admin_address(const char *address)
+{
+	return *address ? listener_address_check(address) : NULL;
+}
+
+const char *
+check_path(const char *path)
+{
+	size_t i;
+
+	if (*path != '/')
+		return "a path begins with /";
+	for (i = 0; path[i]; i++)
+		if (path[i] <= ' ' || path[i] == 127 || strchr("?#\"<>\\", path[i]))
+			return "a path has no blanks, ?, # and the like";
+	return i > PATH_LENGTH_MAX ? "a path has at most 512 bytes" : NULL;
+}
+
+const char *
+check_directory(const char *directory)
+{
+	if (*directory != '/')
+		return "a directory's name begins with /";
+	if (strlen(directory) > DIRECTORY_LENGTH_MAX)
+		return "a directory's name has at most 2048 bytes";
+	return NULL;
+}
+
+const char *
+check_url(const char *url)
+{
+	struct http_url parsed;
+	const char *wrong = http_url_parse(url, &parsed);
+
+	if (wrong)
+		return wrong;
+	return parsed.tls ? "https is not supported yet" : NULL;
+}
+
+/* What the relay says itself, and what belongs to one connection
+ * (remote write 2.0 "Protocol"; RFC 9110 7.6.1). */
+static bool
+is_reserved(const char *name, size_t n)
+{
+	static const char *const reserved[] = {
+		"accept-encoding", "connection", "content-encoding",
+		"content-length", "content-type", "expect", "host",
+		"keep-alive", "proxy-authenticate", "proxy-authorization",
+		"proxy-connection", "retry-attempt", "te", "trailer",
+		"transfer-encoding", "upgrade", "user-agent",
+		"www-authenticate", "x-amz-content-sha256", "x-amz-date",
+		"x-amz-security-token", "x-prometheus-remote-read-version",
+		"x-prometheus-remote-write-version",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (strlen(reserved[i]) == n &&
+		    strncasecmp(reserved[i], name, n) == 0)
+			return true;
+	return false;
+}
+
+const char *
+check_header(const char *header)
+{
+	size_t name = strspn(header, ALNUM "!#$%&'*+-.^_`|~"), i;
+
+	if (name == 0 || header[name] != ':')
+		return "a header is written \"Name: value\"";
+	if (is_reserved(header, name))
+		return "this header is reserved, the relay sets it itself";
+	for (i = name; header[i]; i++)
+		if ((header[i] < ' ' && header[i] != '\t' && header[i] > 0) ||
+		    header[i] == 127)
+			return "a header's value has no control characters";
+	return i > HEADER_LENGTH_MAX ? "a header has at most 4096 bytes" : NULL;
+}
+
+/* ---- clashes ------------------------------------------------------------------ */
+
+struct address {
+	const char *host;
+	size_t n;
+	unsigned long port;
+	bool unix_socket;
+};
+
+static struct address
+take_apart(const char *text)
+{
+	struct address a = { .host = text, .n = strlen(text) };
+	const char *colon = strrchr(text, ':');
+
+	if (strncmp(text, "unix:", 5) == 0) {
+		a.unix_socket = true;
+	} else if (colon) {
+		a.n = (size_t)(colon - text);
+		a.port = strtoul(colon + 1, NULL, 10);
+	}
+	return a;
+}
+
+static bool
+is_everything(const struct address *a)
+{
+	static const char *const all[] = { "", "*", "[::]", "0.0.0.0" };
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strlen(all[i]) == a->n && memcmp(all[i], a->host, a->n) == 0)
+			return true;
+	return false;
+}
+
+/* A listener's sockets share their port among the workers (SO_REUSEPORT), so the
+ * kernel would let two sections have it too, and spread the connections. */
+bool
+check_addresses_clash(const char *one, const char *other)
+{
+	struct address a = take_apart(one), b = take_apart(other);
+
+	if (a.unix_socket || b.unix_socket)
+		return strcmp(one, other) == 0;
+	if (a.port != b.port || a.port == 0)
+		return false;
+	return is_everything(&a) || is_everything(&b) ||
+	    (a.n == b.n && strncasecmp(a.host, b.host, a.n) == 0);
+}

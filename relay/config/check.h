@@ -1,0 +1,21 @@
+/* check.h - texts of the config file: addresses, urls, headers.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * NULL if the text will do, else a sentence (static) on what is wrong.      */
+#ifndef RW_CONFIG_CHECK_H
+#define RW_CONFIG_CHECK_H
+
+#include <stdbool.h>
+
+const char *check_name(const char *);		/* of a section */
+const char *check_address(const char *);
+const char *check_admin_address(const char *);	/* may be empty: none */
+const char *check_path(const char *);
+const char *check_directory(const char *);
+const char *check_url(const char *);
+const char *check_header(const char *);		/* "Name: value" */
+
+/* Whether one of two good addresses takes connections that are for the other. */
+bool check_addresses_clash(const char *, const char *);
+
+#endif

@@ -1,0 +1,466 @@
+/* config.c - from the file's texts to the options of each module.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * grammar.c has read the file.  fill() puts the values of a section, or the
+ * usual ones, into the section's struct, as the rows of directive.tbl say; what
+ * one row cannot say is looked at afterwards.                               */
+#include "config/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "config/check.h"
+#include "config/directive.h"
+#include "config/grammar.h"
+
+#define MEMORY_MAX (64 * 1024 * 1024)
+#define BACKLOG 1024
+#define HEADER_BYTES_MAX (16 * 1024)
+
+struct load {
+	struct config *c;
+	struct grammar *file;		/* owned */
+	struct config_error *why;
+};
+
+/* ---- one value ----------------------------------------------------------------- */
+
+/* "error|warn" as "error, warn" */
+static void
+list_words(const char *words, char *out, size_t size)
+{
+	size_t at = 0;
+
+	for (; *words && at + 3 < size; words++) {
+		if (*words == '|')
+			out[at++] = ',';
+		out[at++] = *words == '|' ? ' ' : *words;
+	}
+	out[at] = '\0';
+}
+
+static enum status
+refuse_value(struct load *l, const struct place *at, const struct directive *d,
+    const char *text)
+{
+	char value[80], allowed[120];
+
+	if (d->type == VALUE_WORD)
+		list_words(d->low, allowed, sizeof(allowed));
+	else
+		(void)snprintf(allowed, sizeof(allowed), "%s to %s%s", d->low,
+		    d->high,
+		    d->type == VALUE_DURATION ? " (units: ms s m h d)" : "");
+	return place_refuse(at, l->why, "directive %s: value %s: allowed: %s",
+	    d->name, place_shown(text, value, sizeof(value)), allowed);
+}
+
+static enum status
+fill_number(struct load *l, const struct place *at, const struct directive *d,
+    const char *text, void *field)
+{
+	uint64_t v, low, high;
+
+	if (!value_number(d->type, d->low, &low) ||
+	    !value_number(d->type, d->high, &high))
+		abort();	/* the row is wrong */
+	if (!value_number(d->type, text, &v) || v < low || v > high)
+		return refuse_value(l, at, d, text);
+	if (d->size == sizeof(uint32_t))
+		*(uint32_t *)field = (uint32_t)v;
+	else
+		*(uint64_t *)field = v;
+	return ST_OK;
+}
+
+static enum status
+fill_word(struct load *l, const struct place *at, const struct directive *d,
+    const char *text, void *field)
+{
+	int word = value_word(d->low, text);
+
+	if (word == -1)
+		return refuse_value(l, at, d, text);
+	if (d->size == sizeof(bool))
+		*(bool *)field = word == 1;
+	else
+		*(unsigned *)field = (unsigned)word;	/* any enum */
+	return ST_OK;
+}
+
+/* Headers may hold secrets: of what has a colon only the part before is shown. */
+static enum status
+refuse_text(struct load *l, const struct place *at, const struct directive *d,
+    const char *text, const char *wrong)
+{
+	char cut[60], value[80];
+	size_t n = d->check == check_header ? strcspn(text, ":") : strlen(text);
+
+	(void)snprintf(cut, sizeof(cut), "%.*s", (int)(n < 60 ? n : 60), text);
+	return place_refuse(at, l->why, "directive %s: value %s: %s", d->name,
+	    place_shown(cut, value, sizeof(value)), wrong);
+}
+
+static enum status
+fill_text(struct load *l, const struct place *at, const struct directive *d,
+    const char *text, const char **field)
+{
+	const char *wrong = d->check(text);
+
+	if (wrong)
+		return refuse_text(l, at, d, text, wrong);
+	*field = arena_copy(l->c->memory, text, strlen(text) + 1);
+	return *field ? ST_OK : ST_NO_MEMORY;
+}
+
+static enum status
+fill_value(struct load *l, const struct place *at, const struct directive *d,
+    const char *text, void *field)
+{
+	switch (d->type) {
+	case VALUE_WORD:
+		return fill_word(l, at, d, text, field);
+	case VALUE_TEXT:
+	case VALUE_LIST:
+		return fill_text(l, at, d, text, field);
+	case VALUE_COUNT:
+	case VALUE_SIZE:
+	case VALUE_DURATION:
+		break;
+	}
+	return fill_number(l, at, d, text, field);
+}
+
+/* ---- one section ---------------------------------------------------------------- */
+
+static enum status
+fill_list(struct load *l, const struct directive *d, size_t i,
+    struct config_list *list)
+{
+	size_t n = grammar_values(l->file, d->section, i, d->name), k;
+	enum status st = ST_OK;
+	struct place at;
+
+	list->item = arena_take_array(l->c->memory, n, sizeof(*list->item));
+	if (!list->item)
+		return ST_NO_MEMORY;
+	for (k = 0; k < n && st == ST_OK; k++) {
+		at = grammar_place(l->file, d->section, i, d->name, k);
+		st = fill_value(l, &at, d, grammar_value(l->file, d->section,
+		    i, d->name, k)->text, &list->item[k]);
+	}
+	list->n = n;
+	return st;
+}
+
+static enum status
+fill_directive(struct load *l, const struct directive *d, size_t i, void *out)
+{
+	void *field = (char *)out + d->offset;
+	struct place at = grammar_place(l->file, d->section, i, d->name, 0);
+	const char *text = d->usual;
+
+	if (d->type == VALUE_LIST)
+		return fill_list(l, d, i, field);
+	if (grammar_values(l->file, d->section, i, d->name) > 0)
+		text = grammar_value(l->file, d->section, i, d->name, 0)->text;
+	if (!text)
+		return place_refuse(&at, l->why, "directive %s is missing",
+		    d->name);
+	return fill_value(l, &at, d, text, field);
+}
+
+static enum status
+fill(struct load *l, const char *section, size_t i, void *out)
+{
+	enum status st = ST_OK;
+	size_t k;
+
+	for (k = 0; k < directives_n && st == ST_OK; k++)
+		if (strcmp(directives[k].section, section) == 0)
+			st = fill_directive(l, &directives[k], i, out);
+	return st;
+}
+
+/* The title of section i, which is named; checked. */
+static enum status
+fill_name(struct load *l, const char *section, size_t i, const char **out)
+{
+	struct place at = grammar_place(l->file, section, i, NULL, 0);
+	const char *wrong = check_name(at.title), *title = at.title;
+	char shown[80];
+
+	if (wrong) {
+		at.section = at.title = NULL;
+		return place_refuse(&at, l->why, "%s %s: %s", section,
+		    place_shown(title, shown, sizeof(shown)), wrong);
+	}
+	*out = arena_copy(l->c->memory, title, strlen(title) + 1);
+	return *out ? ST_OK : ST_NO_MEMORY;
+}
+
+/* Room for the sections of a kind, zeroed. */
+static enum status
+take_sections(struct load *l, const char *section, size_t size, void **out,
+    size_t *n)
+{
+	struct place at;
+
+	*n = grammar_sections(l->file, section);
+	if (*n > CONFIG_SECTIONS_MAX) {
+		at = grammar_place(l->file, section, CONFIG_SECTIONS_MAX, NULL,
+		    0);
+		return place_refuse(&at, l->why,
+		    "more than %d sections of this kind", CONFIG_SECTIONS_MAX);
+	}
+	*out = arena_take_array(l->c->memory, *n, size);
+	if (!*out)
+		return ST_NO_MEMORY;
+	memset(*out, 0, *n * size);
+	return ST_OK;
+}
+
+/* ---- the sections ----------------------------------------------------------------- */
+
+static enum status
+fill_listens(struct load *l)
+{
+	struct config *c = l->c;
+	struct listener_opts *lo;
+	enum status st;
+	void *room;
+	size_t i;
+
+	st = take_sections(l, "listen", sizeof(*c->listens), &room,
+	    &c->n_listens);
+	if (st != ST_OK)
+		return st;
+	c->listens = room;
+	for (i = 0; i < c->n_listens && st == ST_OK; i++) {
+		lo = &c->listens[i].listener;
+		lo->backlog = BACKLOG;
+		lo->fd = -1;
+		st = fill_name(l, "listen", i, &lo->name);
+		if (st == ST_OK)
+			st = fill(l, "listen", i, &c->listens[i]);
+	}
+	return st;
+}
+
+static enum status
+fill_admin(struct load *l)
+{
+	struct listener_opts *lo = &l->c->admin.listener;
+	enum status st;
+
+	lo->name = "admin";
+	lo->backlog = BACKLOG;
+	lo->fd = -1;
+	st = fill(l, "admin", 0, &l->c->admin);
+	if (st == ST_OK && *lo->address == '\0')
+		lo->address = NULL;
+	return st;
+}
+
+/* "Name: value" taken apart; check_header has seen it. */
+static struct http_header
+split_header(const char *text)
+{
+	size_t name = strcspn(text, ":"), n = strlen(text);
+	size_t from = name + 1;
+
+	from += strspn(text + from, " \t");
+	while (n > from && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+		n--;
+	return (struct http_header){ .name = bytes_of(text, name),
+		.value = bytes_of(text + from, n - from) };
+}
+
+static enum status
+settle_upstream(struct load *l, struct config_upstream *u)
+{
+	struct http_header *list;
+	size_t k;
+
+	list = arena_take_array(l->c->memory, u->headers.n, sizeof(*list));
+	if (!list)
+		return ST_NO_MEMORY;
+	for (k = 0; k < u->headers.n; k++)
+		list[k] = split_header(u->headers.item[k]);
+	u->forward.headers = (struct http_headers){ list, u->headers.n };
+	(void)http_url_parse(u->url, &u->forward.url);	/* check_url has */
+	return ST_OK;
+}
+
+static enum status
+fill_upstreams(struct load *l)
+{
+	struct config *c = l->c;
+	struct config_upstream *u;
+	enum status st;
+	void *room;
+	size_t i;
+
+	st = take_sections(l, "upstream", sizeof(*u), &room, &c->n_upstreams);
+	if (st != ST_OK)
+		return st;
+	c->upstreams = room;
+	for (i = 0; i < c->n_upstreams && st == ST_OK; i++) {
+		u = &c->upstreams[i];
+		st = fill_name(l, "upstream", i, &u->forward.name);
+		if (st == ST_OK)
+			st = fill(l, "upstream", i, u);
+		if (st == ST_OK)
+			st = settle_upstream(l, u);
+	}
+	return st;
+}
+
+/* ---- what no row can say --------------------------------------------------------------- */
+
+static enum status
+cross_check_sizes(struct load *l)
+{
+	const struct config *c = l->c;
+	struct place at;
+
+	if (c->ingest.request_memory_bytes < 2 * c->ingest.max_request_bytes) {
+		at = grammar_place(l->file, "top", 0, "request-memory", 0);
+		return place_refuse(&at, l->why,
+		    "directive request-memory: allowed: at least twice "
+		    "max-request");
+	}
+	if (c->spool.size_bytes / 4 < c->spool.segment_bytes) {
+		at = grammar_place(l->file, "spool", 0, "size", 0);
+		return place_refuse(&at, l->why,
+		    "directive size: allowed: at least four times "
+		    "segment-size");
+	}
+	return ST_OK;
+}
+
+static enum status
+cross_check_upstreams(struct load *l)
+{
+	const struct forward_opts *f;
+	struct place at;
+	size_t i;
+
+	for (i = 0; i < l->c->n_upstreams; i++) {
+		f = &l->c->upstreams[i].forward;
+		if (f->read_ahead_samples >= f->max_samples)
+			continue;
+		at = grammar_place(l->file, "upstream", i, "read-ahead", 0);
+		return place_refuse(&at, l->why,
+		    "directive read-ahead: allowed: at least max-samples");
+	}
+	return ST_OK;
+}
+
+static enum status
+cross_check_addresses(struct load *l)
+{
+	const struct config *c = l->c;
+	const char *mine, *other;
+	struct place at;
+	size_t i, k;
+
+	for (i = 0; i < c->n_listens; i++) {
+		mine = c->listens[i].listener.address;
+		at = grammar_place(l->file, "listen", i, "address", 0);
+		for (k = 0; k < i; k++) {
+			other = c->listens[k].listener.address;
+			if (check_addresses_clash(mine, other))
+				return place_refuse(&at, l->why,
+				    "directive address: value %s: clashes with "
+				    "%s of listen \"%s\"", mine, other,
+				    c->listens[k].listener.name);
+		}
+		other = c->admin.listener.address;
+		if (other && check_addresses_clash(mine, other))
+			return place_refuse(&at, l->why,
+			    "directive address: value %s: clashes with %s of "
+			    "admin", mine, other);
+	}
+	return ST_OK;
+}
+
+static enum status
+cross_check(struct load *l)
+{
+	struct place at = grammar_place(l->file, "top", 0, NULL, 0);
+	enum status st;
+
+	if (l->c->n_listens == 0)
+		return place_refuse(&at, l->why,
+		    "no listen section: nothing could be received");
+	st = cross_check_sizes(l);
+	if (st == ST_OK)
+		st = cross_check_addresses(l);
+	return st == ST_OK ? cross_check_upstreams(l) : st;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static enum status
+fill_all(struct load *l)
+{
+	struct config *c = l->c;
+	enum status st;
+
+	st = fill(l, "top", 0, c);
+	if (st == ST_OK)
+		st = fill_listens(l);
+	if (st == ST_OK)
+		st = fill_admin(l);
+	if (st == ST_OK)
+		st = fill(l, "spool", 0, &c->spool);
+	if (st == ST_OK)
+		st = fill_upstreams(l);
+	if (st != ST_OK)
+		return st;
+	c->http.max_header_bytes = HEADER_BYTES_MAX;
+	c->http.max_body_bytes = c->ingest.max_request_bytes;
+	c->http.count = true;
+	return cross_check(l);
+}
+
+enum status
+config_load(const char *path, struct config **out, struct config_error *why)
+{
+	struct load l = { .why = why };
+	enum status st = ST_NO_MEMORY;
+
+	why->text[0] = '\0';
+	l.c = calloc(1, sizeof(*l.c));
+	if (l.c)
+		l.c->memory = arena_new(MEMORY_MAX, 0);
+	if (l.c && l.c->memory)
+		st = grammar_parse(path, l.c->memory, &l.file, why);
+	if (st == ST_OK)
+		st = fill_all(&l);
+	if (st == ST_NO_MEMORY)
+		(void)place_refuse(&(struct place){ .file = path }, why,
+		    "out of memory");
+	grammar_free(&l.file);
+	if (st != ST_OK) {
+		config_free(&l.c);
+		return st;
+	}
+	*out = l.c;
+	return ST_OK;
+}
+
+void
+config_free(struct config **taken)
+{
+	struct config *c = *taken;
+
+	*taken = NULL;
+	if (!c)
+		return;
+	arena_free(&c->memory);
+	free(c);
+}

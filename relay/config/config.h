@@ -1,0 +1,77 @@
+/* config.h - the config file, read and checked.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A snapshot: whatever is in it was checked, and nothing changes it.  Only
+ * daemon.c includes this header; other modules get the options struct that
+ * they declare themselves.                                                  */
+#ifndef RW_CONFIG_CONFIG_H
+#define RW_CONFIG_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "forward/forwarder.h"
+#include "http/server.h"
+#include "ingest/receive.h"
+#include "io/listener.h"
+#include "spool/spool.h"
+
+struct arena;
+
+struct config_list {
+	const char **item;
+	size_t n;
+};
+
+/* listener: name, address; backlog and fd (-1) as they usually are. */
+struct config_listen {
+	struct listener_opts listener;
+	struct config_list paths;	/* beside those that always serve */
+};
+
+struct config_admin {
+	struct listener_opts listener;	/* address NULL: there is none */
+};
+
+struct config_upstream {
+	struct forward_opts forward;	/* all but user_agent */
+	const char *url;
+	struct config_list headers;
+};
+
+/* Everything that it points to lives and dies with it. */
+struct config {
+	unsigned workers;		/* 0: one per core */
+	enum log_level log_level;
+	int64_t stop_timeout_ns;
+	struct http_server_opts http;	/* limits and timeouts; max_connections is
+					   for all workers together */
+	struct ingest_opts ingest;
+	struct config_listen *listens;	/* at least one */
+	size_t n_listens;
+	struct config_admin admin;
+	struct spool_opts spool;
+	struct config_upstream *upstreams;	/* at least one */
+	size_t n_upstreams;
+	struct arena *memory;		/* owned: all of the above */
+};
+
+#define CONFIG_NAME_MAX 64		/* bytes of a section's name */
+#define CONFIG_SECTIONS_MAX 64		/* of a kind */
+
+/* What is wrong, ready to be shown:
+ *	rwrelay.conf:12: upstream "central": directive lanes: value 100: allowed: 1 to 64 */
+struct config_error {
+	char text[1024];
+};
+
+/* ST_CONFIG, or ST_MISSING, ST_DENIED, ST_SYSTEM when a file cannot be read, or
+ * ST_NO_MEMORY; `why` is filled in with each of them.  Not from two threads at a
+ * time: libconfuse keeps its scanner in globals. */
+enum status config_load(const char *path, struct config **out,
+    struct config_error *why);
+void config_free(struct config **);
+
+#endif

@@ -6,7 +6,8 @@
  * order in which they were encoded, none left out.  What a record defines (symbols,
  * series, metadata) is known to all later ones of the stream.
  *
- * Lossless: every bit of every value, every time, label order as sorted.
+ * Lossless: every bit of every value, every time, label order as sorted.  Only
+ * the order of families' metadata in a batch, which has no meaning, may change.
  * Encoders and decoders are deterministic: the same calls give the same bytes on
  * every platform (integer arithmetic, one IEEE operation at a time).
  * A decoder is total: any bytes give a batch or ST_BAD_RECORD, in bounded
@@ -70,8 +71,8 @@ struct decoder_opts {
 enum status decoder_new(const struct decoder_opts *, struct decoder **out);
 void decoder_free(struct decoder **);
 
-/* Into an empty batch: entries stay empty, everything else is filled, all in
- * its arena.  ST_BAD_RECORD; ST_NO_MEMORY (limits or malloc). */
+/* Into an empty batch: entries stay empty, everything else is filled, in its
+ * arena; texts of metadata may be borrowed from the dictionary.  ST_BAD_RECORD; ST_NO_MEMORY (limits or malloc). */
 enum status decoder_decode(struct decoder *, struct bytes record,
     struct batch *out);
 

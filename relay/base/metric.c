@@ -297,6 +297,17 @@ metric_group_read(const struct metric_group *g, enum metric m)
 	return get(&g->cell[m]);
 }
 
+void
+metric_group_each(enum metric_scope scope, metric_group_fn *fn, void *arg)
+{
+	const struct metric_group *g;
+
+	(void)pthread_mutex_lock(&lists);
+	for (g = groups[scope]; g; g = g->next)
+		fn(g->value, g, arg);
+	(void)pthread_mutex_unlock(&lists);
+}
+
 /* ---- the page ------------------------------------------------------------ */
 
 static const char *const kind_name[] = { "counter", "gauge", "gauge",

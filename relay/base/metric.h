@@ -50,6 +50,13 @@ void metric_group_set(struct metric_group *, enum metric, int64_t v);
 void metric_group_observe(struct metric_group *, enum metric, int64_t ns);
 int64_t metric_group_read(const struct metric_group *, enum metric);
 
+/* Each group of a scope, with its label value as the page has it (escaped; borrowed
+ * for the call).  No group comes or goes meanwhile, and fn may call
+ * metric_group_read and nothing else of this module. */
+typedef void metric_group_fn(const char *value, const struct metric_group *,
+    void *arg);
+void metric_group_each(enum metric_scope, metric_group_fn *, void *arg);
+
 /* The whole page in Prometheus' text format (0.0.4), appended to out. */
 void metric_render(struct buf *out);
 

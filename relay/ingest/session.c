@@ -323,7 +323,10 @@ meet(struct session *s, const struct batch *b, struct batch_entry *e)
 		e->refused = check_lengths(s, label, n);
 	if (e->refused != ST_OK)
 		return ST_OK;
-	if (came_sorted(b, e, label, n))
+	/* in order, and never seen from this edge in another form: the usual
+	 * sender, which needs no second hash.  (A series that comes in order
+	 * first and in another form later is defined twice; that costs bytes.) */
+	if (!s->n_aliases && came_sorted(b, e, label, n))
 		return define(s, e->key, label, n, &e->id);
 
 	canonical = canonical_key(s, label, n);

@@ -1,0 +1,320 @@
+/* test_session.c - series by hash, verdicts on labels, epochs.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The spool is two numbers here; what was encoded is decoded again, and that is
+ * what the tests look at.                                                   */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ingest/session.h"
+#include "series/codec.h"
+#include "spool/spool.h"
+
+static uint64_t epoch = 1;
+static uint32_t streams;
+
+uint64_t
+spool_epoch(const struct spool *s)
+{
+	(void)s;
+	return epoch;
+}
+
+uint32_t
+spool_stream_new(struct spool *s)
+{
+	(void)s;
+	return ++streams;
+}
+
+/* ---- batches whose label blocks are text: "name=value,..." in any order ---- */
+
+static int
+by_name(const void *a, const void *b)
+{
+	const struct label *x = a, *y = b;
+
+	return bytes_cmp(x->name, y->name);
+}
+
+static enum status
+text_labels(const struct batch *b, const struct batch_entry *e,
+    struct label *out, uint32_t max, uint32_t *n)
+{
+	const char *p = e->block;
+
+	(void)b;
+	*n = 0;
+	while (*p) {
+		const char *eq = strchr(p, '='), *end = strchr(p, ',');
+
+		if (!end)
+			end = p + strlen(p);
+		if (*n == max)
+			return ST_TOO_MANY_LABELS;
+		out[*n].name = bytes_of(p, (size_t)(eq - p));
+		out[*n].value = bytes_of(eq + 1, (size_t)(end - eq - 1));
+		if (out[*n].value.n)
+			++*n;
+		p = *end ? end + 1 : end;
+	}
+	qsort(out, *n, sizeof(*out), by_name);
+	return *n && bytes_eq(out[0].name, BYTES_LIT("bad")) ? ST_NO_NAME :
+	    ST_OK;
+}
+
+static struct hash_key key;
+
+static struct batch *
+batch_of(const char *const *block, uint32_t n, int64_t ms)
+{
+	struct batch *b = batch_new(1 << 20, 0);
+	uint32_t i;
+
+	b->labels = text_labels;
+	b->entries = arena_take_array(b->arena, n, sizeof(*b->entries));
+	b->samples = arena_take_array(b->arena, n, sizeof(*b->samples));
+	b->n_entries = b->n_samples = n;
+	for (i = 0; i < n; i++) {
+		b->entries[i] = (struct batch_entry){
+			.key = hash128(&key, block[i], strlen(block[i])),
+			.block = block[i],
+			.n_block = (uint32_t)strlen(block[i]),
+		};
+		b->samples[i] = (struct batch_sample){
+			.series = i, .ms = ms, .bits = i,
+		};
+	}
+	return b;
+}
+
+/* ---- an edge and whoever reads its records ---- */
+
+struct pair {
+	struct session *session;
+	struct decoder *decoder;
+	struct buf record;
+	struct session_place place;
+};
+
+static struct session_opts opts = {
+	.max_labels = 4, .max_label_bytes = 16, .max_series = 8,
+};
+
+static int
+set_up(void **state)
+{
+	static const struct decoder_opts dopts = { 1 << 24 };
+	struct pair *p = calloc(1, sizeof(*p));
+
+	assert_int_equal(hash_key_init(&key), ST_OK);
+	assert_int_equal(session_new(BYTES_LIT("192.0.2.7"), &opts, NULL,
+	    &p->session), ST_OK);
+	assert_int_equal(decoder_new(&dopts, &p->decoder), ST_OK);
+	buf_init(&p->record, 1 << 20);
+	*state = p;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct pair *p = *state;
+
+	session_free(&p->session);
+	decoder_free(&p->decoder);
+	buf_fini(&p->record);
+	free(p);
+	return 0;
+}
+
+static enum status
+encode(struct pair *p, struct batch *b)
+{
+	buf_reset(&p->record, 0);
+	return session_encode(p->session, b, &p->record, &p->place);
+}
+
+static struct batch *
+decode(struct pair *p)
+{
+	struct batch *b = batch_new(1 << 20, 0);
+
+	assert_int_equal(decoder_decode(p->decoder, buf_bytes(&p->record), b),
+	    ST_OK);
+	return b;
+}
+
+/* The series of a decoded sample, "name=value,..." */
+static const char *
+text_of(struct pair *p, const struct batch *b, uint32_t i)
+{
+	static char out[256];
+	struct dict *d = decoder_dict(p->decoder);
+	uint32_t n, j;
+	const uint32_t *sym = dict_series(d, b->samples[i].series, &n);
+	size_t at = 0;
+
+	for (j = 0; j < n; j += 2) {
+		struct bytes name = dict_symbol(d, sym[j]);
+		struct bytes value = dict_symbol(d, sym[j + 1]);
+
+		at += (size_t)snprintf(out + at, sizeof(out) - at,
+		    "%s%.*s=%.*s", j ? "," : "", (int)name.n,
+		    (const char *)name.p, (int)value.n, (const char *)value.p);
+	}
+	return out;
+}
+
+static void
+series_are_known_again(void **state)
+{
+	static const char *const block[] = { "a=1,b=2", "a=1,b=3" };
+	struct pair *p = *state;
+	struct batch *b, *back;
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		b = batch_of(block, 2, 1000 * round);
+		assert_int_equal(encode(p, b), ST_OK);
+		back = decode(p);
+		assert_int_equal(back->n_samples, 2);
+		assert_string_equal(text_of(p, back, 0), "a=1,b=2");
+		assert_string_equal(text_of(p, back, 1), "a=1,b=3");
+		assert_int_equal(back->samples[1].ms, 1000 * round);
+		batch_free(&back);
+		batch_free(&b);
+	}
+	assert_int_equal(session_n_series(p->session), 2);
+	assert_true(bytes_eq(dict_edge(decoder_dict(p->decoder)),
+	    BYTES_LIT("192.0.2.7")));
+}
+
+static void
+another_order_is_the_same_series(void **state)
+{
+	static const char *const block[] = { "b=2,a=1", "a=1,c=,b=2",
+		"b=2,a=1,c=" };
+	struct pair *p = *state;
+	struct batch *b = batch_of(block, 3, 1), *back;
+
+	assert_int_equal(encode(p, b), ST_OK);
+	assert_int_equal(session_n_series(p->session), 1);
+	back = decode(p);
+	assert_int_equal(back->n_samples, 3);
+	assert_string_equal(text_of(p, back, 2), "a=1,b=2");
+	batch_free(&back);
+	batch_free(&b);
+}
+
+static void
+a_bad_series_goes_alone(void **state)
+{
+	static const char *const block[] = { "a=1", "bad=1",
+		"a=1,b=1,c=1,d=1,e=1", "a=12345678901234567", "a=2" };
+	struct pair *p = *state;
+	struct batch *b = batch_of(block, 5, 1), *back;
+
+	assert_int_equal(encode(p, b), ST_OK);
+	assert_int_equal(b->refused[ST_NO_NAME], 1);
+	assert_int_equal(b->refused[ST_TOO_MANY_LABELS], 1);
+	assert_int_equal(b->refused[ST_LABEL_LONG], 1);
+	back = decode(p);
+	assert_int_equal(back->n_samples, 2);
+	assert_string_equal(text_of(p, back, 1), "a=2");
+	assert_int_equal(back->samples[1].bits, 4);
+	batch_free(&back);
+	batch_free(&b);
+}
+
+static void
+nothing_left_is_nothing_to_store(void **state)
+{
+	static const char *const block[] = { "bad=1" };
+	struct pair *p = *state;
+	struct batch *b = batch_of(block, 1, 1);
+
+	assert_int_equal(encode(p, b), ST_END);
+	assert_int_equal(b->refused[ST_NO_NAME], 1);
+	batch_free(&b);
+}
+
+static void
+the_series_limit_stores_nothing(void **state)
+{
+	char text[10][8];
+	const char *block[10];
+	struct pair *p = *state;
+	struct batch *b, *back;
+	uint32_t i;
+
+	for (i = 0; i < 10; i++) {
+		(void)snprintf(text[i], sizeof(text[i]), "a=%u", (unsigned)i);
+		block[i] = text[i];
+	}
+	b = batch_of(block, 10, 1);
+	assert_int_equal(encode(p, b), ST_SERIES_LIMIT);
+	batch_free(&b);
+	/* those that are known go on */
+	b = batch_of(block, 8, 2);
+	assert_int_equal(encode(p, b), ST_OK);
+	back = decode(p);
+	assert_int_equal(back->n_samples, 8);
+	assert_string_equal(text_of(p, back, 7), "a=7");
+	batch_free(&back);
+	batch_free(&b);
+}
+
+static void
+an_epoch_begins_anew(void **state)
+{
+	static const struct decoder_opts dopts = { 1 << 24 };
+	static const char *const block[] = { "a=1,b=2" };
+	struct pair *p = *state;
+	struct batch *b = batch_of(block, 1, 1), *back;
+	uint32_t stream;
+
+	assert_int_equal(encode(p, b), ST_OK);
+	batch_free(&b);
+	stream = p->place.stream;
+	epoch++;
+	b = batch_of(block, 1, 2);
+	assert_int_equal(encode(p, b), ST_OK);
+	assert_int_equal(p->place.epoch, epoch);
+	assert_int_not_equal(p->place.stream, stream);
+	/* reads alone */
+	decoder_free(&p->decoder);
+	assert_int_equal(decoder_new(&dopts, &p->decoder), ST_OK);
+	back = decode(p);
+	assert_string_equal(text_of(p, back, 0), "a=1,b=2");
+	batch_free(&back);
+	batch_free(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(series_are_known_again,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    another_order_is_the_same_series, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_bad_series_goes_alone,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    nothing_left_is_nothing_to_store, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    the_series_limit_stores_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_epoch_begins_anew, set_up,
+		    tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -326,10 +326,11 @@ cross_check_sizes(struct load *l)
 	const struct config *c = l->c;
 	struct place at;
 
-	if (c->ingest.request_memory_bytes < 2 * c->ingest.max_request_bytes) {
+	/* what the largest request may come to when it is decoded */
+	if (c->ingest.request_memory_bytes / 8 < c->ingest.max_request_bytes) {
 		at = grammar_place(l->file, "top", 0, "request-memory", 0);
 		return place_refuse(&at, l->why,
-		    "directive request-memory: allowed: at least twice "
+		    "directive request-memory: allowed: at least eight times "
 		    "max-request");
 	}
 	if (c->spool.size_bytes / 4 < c->spool.segment_bytes) {

@@ -379,10 +379,8 @@ stream_resume(struct stream *s)
 	s->paused = false;
 	if (s->state != OPEN)
 		return;
-	if (s->in.n) {
-		s->announce = true;
-		loop_task_add(s->loop, LOOP_SOON, &s->soon);
-	}
+	s->announce = true;
+	loop_task_add(s->loop, LOOP_SOON, &s->soon);
 	set_want(s);
 }
 
@@ -589,7 +587,7 @@ soon(struct loop_task *t)
 	}
 	if (s->state == OPEN && !s->ready)
 		be_ready(s);
-	if (s->state == OPEN && s->announce && !s->paused && s->in.n)
+	if (s->state == OPEN && s->announce && !s->paused)
 		announce(s);
 	if (s->broken)
 		read_some(s);

@@ -46,6 +46,7 @@ void stream_close(struct stream **, enum status why);
 struct bytes stream_input(const struct stream *);
 void stream_consume(struct stream *, size_t n);
 void stream_pause(struct stream *);
+/* STREAM_INPUT follows from the loop, even if there is no more than before. */
 void stream_resume(struct stream *);
 
 /* Queues; sent at once as far as the socket takes it.  Errors come as events. */

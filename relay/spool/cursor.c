@@ -1,0 +1,313 @@
+/* cursor.c - two slots: what is synced, and what is newer.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * DIRECTORY/cursor/NAME; slots at 0 and SLOT, each
+ *    0  magic           8
+ *    8  version         2
+ *   10  0               2
+ *   12  bytes used      4
+ *   16  generation      8
+ *   24  crc32c          4   of the used bytes, these four as 0
+ *   28  varints: head's segment and offset, number of owed, and of each owed
+ *       from (segment less that of the one before, offset), to (segment less that of
+ *       from, offset), stream
+ *
+ * Puts go to the slot that is not synced, again and again, until cursor_sync:
+ * then the slots change places.  So at any power cut one whole slot is there.
+ * (In turn at every put would leave both torn.)                             */
+#include "spool/cursor.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "spool/crc32c.h"
+#include "spool/spool_priv.h"
+
+#define SLOT ((size_t)256 << 10)
+#define HEAD 28
+#define OWED_BYTES (5 * VARINT_MAX)
+#define VERSION 1
+
+static_assert(HEAD + 3 * VARINT_MAX + CURSOR_OWED_MAX * OWED_BYTES <= SLOT,
+    "a slot holds any state");
+
+static const uint8_t magic[8] = { 0x89, 'R', 'W', 'C', '\r', '\n', 0x1a, '\n' };
+
+struct cursor {
+	const struct disk_ops *disk;	/* borrowed */
+	struct disk_file *file;		/* owned */
+	uint64_t generation;		/* of the last put */
+	unsigned slot;			/* that puts go to */
+	bool dirty;			/* put since the last sync */
+	uint8_t *room;			/* owned, SLOT bytes */
+};
+
+enum slot_state { SLOT_BLANK, SLOT_BAD, SLOT_LATER, SLOT_GOOD };
+
+/* ---- a slot as bytes --------------------------------------------------------- */
+
+static uint32_t
+sum(uint8_t *raw, size_t n)
+{
+	static const uint8_t zero[4];
+	uint32_t crc = crc32c(0, raw, 24);
+
+	crc = crc32c(crc, zero, sizeof(zero));
+	return crc32c(crc, raw + HEAD, n - HEAD);
+}
+
+static size_t
+encode(uint8_t *raw, uint64_t generation, const struct cursor_state *s)
+{
+	uint64_t segment = 0;
+	uint8_t *p = raw + HEAD;
+	uint32_t i;
+
+	p = varint_put(p, s->head.segment);
+	p = varint_put(p, s->head.offset);
+	p = varint_put(p, s->n_owed);
+	for (i = 0; i < s->n_owed; i++) {
+		const struct cursor_owed *o = &s->owed[i];
+
+		assert(o->from.segment >= segment &&
+		    o->to.segment >= o->from.segment);
+		p = varint_put(p, o->from.segment - segment);
+		p = varint_put(p, o->from.offset);
+		p = varint_put(p, o->to.segment - o->from.segment);
+		p = varint_put(p, o->to.offset);
+		p = varint_put(p, o->stream);
+		segment = o->from.segment;
+	}
+	memset(raw, 0, HEAD);
+	memcpy(raw, magic, sizeof(magic));
+	le16_put(raw + 8, VERSION);
+	le32_put(raw + 12, (uint32_t)(p - raw));
+	le64_put(raw + 16, generation);
+	le32_put(raw + 24, sum(raw, (size_t)(p - raw)));
+	return (size_t)(p - raw);
+}
+
+static bool
+decode_state(struct bytes from, struct cursor_state *s)
+{
+	struct reader r = reader_of(from);
+	uint64_t n, segment = 0;
+	uint32_t i;
+
+	s->head.segment = read_varint(&r);
+	s->head.offset = read_varint(&r);
+	n = read_varint(&r);
+	if (n > CURSOR_OWED_MAX)
+		return false;
+	s->n_owed = (uint32_t)n;
+	for (i = 0; i < s->n_owed; i++) {
+		struct cursor_owed *o = &s->owed[i];
+
+		o->from.segment = segment += read_varint(&r);
+		o->from.offset = read_varint(&r);
+		o->to.segment = segment + read_varint(&r);
+		o->to.offset = read_varint(&r);
+		o->stream = (uint32_t)read_varint(&r);
+	}
+	return !r.bad;
+}
+
+static enum slot_state
+decode(uint8_t *raw, size_t n, uint64_t *generation, struct cursor_state *s)
+{
+	static const uint8_t blank[HEAD];
+	uint32_t used;
+
+	if (n < HEAD || memcmp(raw, blank, HEAD) == 0)
+		return SLOT_BLANK;
+	used = le32_get(raw + 12);
+	if (memcmp(raw, magic, sizeof(magic)) != 0 || used < HEAD ||
+	    used > n || le32_get(raw + 24) != sum(raw, used))
+		return SLOT_BAD;
+	if (le16_get(raw + 8) != VERSION)
+		return SLOT_LATER;
+	*generation = le64_get(raw + 16);
+	return decode_state(bytes_of(raw + HEAD, used - HEAD), s) ? SLOT_GOOD :
+	    SLOT_BAD;
+}
+
+/* ---- the file ------------------------------------------------------------------ */
+
+static enum status
+read_slot(struct cursor *c, unsigned i, enum slot_state *slot,
+    uint64_t *generation, struct cursor_state *state)
+{
+	size_t n = SLOT;
+	enum status st;
+
+	st = c->disk->read(c->disk->arg, c->file, i * SLOT, c->room, &n);
+	*slot = st == ST_OK ? decode(c->room, n, generation, state) : SLOT_BAD;
+	return st;
+}
+
+/* The newer of the slots.  One bad is a torn write.  Both bad is what a disk does,
+ * not a power cut: then somebody has to decide. */
+static enum status
+load(struct cursor *c, struct cursor_state *state)
+{
+	uint64_t generation[2] = { 0, 0 };
+	enum slot_state slot[2];
+	enum status st;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		st = read_slot(c, i, &slot[i], &generation[i], state);
+		if (st != ST_OK)
+			return st;
+		if (slot[i] == SLOT_LATER)
+			return ST_BAD_FORMAT;
+	}
+	if (slot[0] == SLOT_BAD && slot[1] == SLOT_BAD)
+		return ST_BAD_FORMAT;
+	i = slot[1] == SLOT_GOOD &&
+	    (slot[0] != SLOT_GOOD || generation[1] > generation[0]);
+	c->slot = i;
+	c->generation = generation[i];
+	if (slot[i] != SLOT_GOOD) {
+		state->head = (struct spool_pos){ 0, 0 };
+		state->n_owed = 0;
+		return ST_OK;
+	}
+	st = read_slot(c, i, &slot[i], &generation[i], state);
+	return st == ST_OK && slot[i] != SLOT_GOOD ? ST_DISK : st;
+}
+
+static enum status
+open_file(struct cursor *c, const char *directory, const char *name,
+    bool make)
+{
+	const struct disk_ops *d = c->disk;
+	char path[SPOOL_PATH_MAX], dir[SPOOL_PATH_MAX];
+	enum status st;
+
+	spool_path_named(path, directory, SPOOL_CURSOR, name);
+	st = d->open(d->arg, path, false, make, &c->file);
+	if (st != ST_MISSING || !make)
+		return st;
+	spool_path(dir, directory, SPOOL_CURSOR, 0, NULL);
+	st = d->make_dir(d->arg, dir);
+	if (st == ST_OK)
+		st = d->open(d->arg, path, true, true, &c->file);
+	return st == ST_OK ? d->sync_dir(d->arg, dir) : st;
+}
+
+static enum status
+open_cursor(const struct disk_ops *disk, const char *directory,
+    const char *name, bool make, struct cursor **out,
+    struct cursor_state *state)
+{
+	struct cursor *c;
+	enum status st;
+
+	if (!spool_name_fits(name) ||
+	    strlen(directory) > SPOOL_DIRECTORY_MAX)
+		return ST_CONFIG;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return ST_NO_MEMORY;
+	c->disk = disk;
+	c->room = malloc(SLOT);
+	st = c->room ? open_file(c, directory, name, make) : ST_NO_MEMORY;
+	if (st == ST_OK)
+		st = load(c, state);
+	if (st == ST_OK)
+		*out = c;
+	else
+		cursor_close(&c);
+	return st;
+}
+
+enum status
+cursor_open(const struct disk_ops *disk, const char *directory,
+    const char *name, struct cursor **out, struct cursor_state *state)
+{
+	struct cursor *c;
+	enum status st;
+
+	st = open_cursor(disk, directory, name, true, &c, state);
+	if (st == ST_BAD_FORMAT)
+		log_error("cursor-unreadable", "directory=%s file="
+		    SPOOL_CURSOR "/%s hint=\"of a later version, or both of "
+		    "its slots are damaged; without this file everything in "
+		    "the spool is sent again\"", directory, name);
+	if (st != ST_OK)
+		return st;
+	/* What an earlier process put may not have reached the disk: only
+	 * then may the other slot be written.  If not, the same is. */
+	c->dirty = true;
+	(void)cursor_sync(c);
+	*out = c;
+	return ST_OK;
+}
+
+void
+cursor_close(struct cursor **cp)
+{
+	struct cursor *c = *cp;
+
+	if (!c)
+		return;
+	c->disk->close(c->disk->arg, &c->file);
+	free(c->room);
+	free(c);
+	*cp = NULL;
+}
+
+enum status
+cursor_put(struct cursor *c, const struct cursor_state *state)
+{
+	struct iovec iov = { .iov_base = c->room };
+	enum status st;
+
+	assert(state->n_owed <= CURSOR_OWED_MAX);
+	iov.iov_len = encode(c->room, c->generation + 1, state);
+	c->dirty = true;
+	st = c->disk->write(c->disk->arg, c->file, c->slot * SLOT, &iov, 1);
+	if (st == ST_OK)
+		c->generation++;
+	return st;
+}
+
+enum status
+cursor_sync(struct cursor *c)
+{
+	enum status st;
+
+	if (!c->dirty)
+		return ST_OK;
+	st = c->disk->sync(c->disk->arg, c->file);
+	if (st != ST_OK)
+		return st; /* the same slot is written again, not the other */
+	c->slot = !c->slot;
+	c->dirty = false;
+	return ST_OK;
+}
+
+enum status
+cursor_needs(const struct disk_ops *disk, const char *directory,
+    const char *name, struct spool_pos *out)
+{
+	struct cursor_state *state = malloc(sizeof(*state));
+	struct cursor *c = NULL;
+	enum status st;
+
+	if (!state)
+		return ST_NO_MEMORY;
+	st = open_cursor(disk, directory, name, false, &c, state);
+	if (st == ST_OK) {
+		*out = state->head;
+		if (state->n_owed &&
+		    spool_pos_cmp(state->owed[0].from, *out) < 0)
+			*out = state->owed[0].from;
+	}
+	cursor_close(&c);
+	free(state);
+	return st;
+}

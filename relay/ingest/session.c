@@ -370,7 +370,7 @@ restart(struct session *s, uint64_t epoch)
 	drop_tables(s);
 	encoder_restart(s->encoder);
 	s->epoch = epoch;
-	s->stream = spool_stream_new(s->spool);
+	s->stream = spool_stream_new(s->spool, epoch);
 }
 
 enum status

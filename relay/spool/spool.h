@@ -88,8 +88,8 @@ struct spool_write {
  * calls. */
 void spool_submit(struct spool *, struct spool_write *);
 
-/* A stream number that no other stream of the epoch has.  Any thread. */
-uint32_t spool_stream_new(struct spool *);
+/* A stream number, 1, 2, ..., that no other stream of the epoch has.  Any thread. */
+uint32_t spool_stream_new(struct spool *, uint64_t epoch);
 
 /* ---- reading ------------------------------------------------------------------ */
 

@@ -28,9 +28,10 @@ spool_epoch(const struct spool *s)
 }
 
 uint32_t
-spool_stream_new(struct spool *s)
+spool_stream_new(struct spool *s, uint64_t of)
 {
 	(void)s;
+	assert_int_equal(of, epoch);
 	return ++streams;
 }
 

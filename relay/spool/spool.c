@@ -1,0 +1,805 @@
+/* spool.c - group commit, epochs, the size limit, and trouble with the disk.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The current segment takes what is encoded from now on; its number is the
+ * epoch.  Beside it older ones are open while their epoch's barrier is out:
+ *
+ *   roll: create N+1, epoch = N+1, barrier to every writer loop
+ *   each writer loop, behind all that it submitted for N: passes it back
+ *   all passed: N is sealed
+ *
+ * Two reasons to refuse: the limit (`full`), which ends when a segment goes, and
+ * `trouble`, which ends when a probe has made and synced a new segment.  A segment
+ * whose write failed takes nothing more (S7, S9); there is no current segment then
+ * until the probe has made one.                                             */
+#include "spool/spool.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/pace.h"
+#include "spool/reader.h"
+#include "spool/recover.h"
+#include "spool/segment.h"
+#include "spool/shelf.h"
+
+#define PROBE_FIRST (CLOCK_S / 2)
+#define PROBE_MAX (15 * CLOCK_S)
+#define BLOCK UINT64_C(4096)
+#define STEP_MAX (UINT64_C(4) << 20)
+
+/* A segment that is written to, or whose end could not be cut yet. */
+struct slot {
+	struct slot *next;
+	struct segment *segment;	/* owned */
+	struct view *view;		/* the shelf's */
+	bool failed;
+};
+
+struct writer {
+	struct writer *next;
+	struct spool *spool;		/* borrowed */
+	struct loop *loop;		/* borrowed */
+	struct loop_msg msg;
+};
+
+struct spool {
+	struct spool_opts o;
+	char directory[SPOOL_DIRECTORY_MAX + 1];
+	uint64_t step;			/* of reserving, and what is kept free */
+	const struct disk_ops *disk;	/* borrowed */
+	struct loop *loop;		/* borrowed */
+	struct disk_file *lock;		/* owned */
+	struct loop_hook hook;
+	bool hooked;
+	struct loop_timer *age, *probe;	/* owned */
+
+	struct shelf shelf;
+	struct readers readers;
+	struct slot *slots;		/* owned, by number */
+	struct slot *current;		/* one of them, or NULL */
+	uint64_t highest;		/* number given last */
+
+	struct writer *writers;		/* owned */
+	unsigned barrier_out;		/* loops that have not passed it */
+	uint64_t passed;		/* all writers are in this epoch or later */
+
+	bool aged, full;
+	enum status trouble;
+	int64_t trouble_since;		/* clock_mono */
+	struct backoff backoff;
+	int64_t shown_size, shown_segments;	/* in the gauges */
+
+	_Atomic uint64_t epoch;
+	_Atomic int room;		/* enum status */
+	_Atomic uint64_t streams[2];	/* epoch << 32 | number given last */
+	_Atomic bool sweep_posted;
+	struct loop_msg sweep;
+};
+
+static void look_at_room(struct spool *);
+
+/* ---- answers to any thread ------------------------------------------------------ */
+
+uint64_t
+spool_epoch(const struct spool *s)
+{
+	return atomic_load(&s->epoch);
+}
+
+enum status
+spool_room(const struct spool *s)
+{
+	return (enum status)atomic_load(&s->room);
+}
+
+uint32_t
+spool_stream_new(struct spool *s, uint64_t epoch)
+{
+	_Atomic uint64_t *last = &s->streams[epoch % 2];
+	uint64_t old = atomic_load(last), new;
+
+	/* Two epochs are written to at most; of an older one all is refused,
+	 * whatever its streams are called. */
+	do
+		new = old >> 32 == (uint32_t)epoch ? old + 1 :
+		    (uint64_t)(uint32_t)epoch << 32 | 1;
+	while (old >> 32 <= (uint32_t)epoch &&
+	    !atomic_compare_exchange_weak(last, &old, new));
+	return (uint32_t)new;
+}
+
+struct readers *
+spool_readers(struct spool *s)
+{
+	return &s->readers;
+}
+
+static void
+show(struct spool *s, enum status room)
+{
+	size_t segments;
+	int64_t size = (int64_t)shelf_size(&s->shelf, &segments);
+
+	metric_add(METRIC_SPOOL_BYTES, size - s->shown_size);
+	metric_add(METRIC_SPOOL_SEGMENTS,
+	    (int64_t)segments - s->shown_segments);
+	s->shown_size = size;
+	s->shown_segments = (int64_t)segments;
+	atomic_store(&s->room, (int)room);
+}
+
+/* ---- slots ----------------------------------------------------------------------- */
+
+static void
+update_view(struct spool *s, struct slot *slot)
+{
+	uint64_t size = segment_size(slot->segment);
+
+	shelf_set_size(&s->shelf, slot->view,
+	    (size + BLOCK - 1) / BLOCK * BLOCK);
+	atomic_store(&slot->view->end, segment_end(slot->segment));
+}
+
+static void
+remove_slot(struct spool *s, struct slot *slot)
+{
+	struct slot **at = &s->slots;
+
+	while (*at != slot)
+		at = &(*at)->next;
+	*at = slot->next;
+	if (s->current == slot)
+		s->current = NULL;
+	segment_free(&slot->segment);
+	free(slot);
+}
+
+/* What did not work, once; the metric has every time. */
+static void
+complain(const struct slot *slot, const char *event, enum status why)
+{
+	metric_reason_add(METRIC_SPOOL_ERRORS, why, 1);
+	log_warn(event, "segment=%" PRIu64 " end=%" PRIu64 " reason=%s",
+	    segment_number(slot->segment), segment_end(slot->segment),
+	    status_info(why)->word);
+}
+
+static void
+seal(struct spool *s, struct slot *slot)
+{
+	enum status st = segment_seal(slot->segment);
+
+	if (st != ST_OK)
+		complain(slot, "spool-seal-failed", st);
+	update_view(s, slot);
+	atomic_fetch_or(&slot->view->flags, VIEW_SEALED);
+	remove_slot(s, slot);
+	readers_wake(&s->readers);
+}
+
+/* ---- trouble ----------------------------------------------------------------------- */
+
+static void
+set_trouble(struct spool *s, enum status why)
+{
+	metric_reason_add(METRIC_SPOOL_ERRORS, why, 1);
+	if (s->trouble == ST_OK) {
+		s->trouble_since = clock_mono();
+		log_error("spool-refusing", "directory=%s reason=%s hint=\"%s; "
+		    "edges keep their data and are answered 503 until writing "
+		    "works again, delivery goes on\"", s->directory,
+		    status_info(why)->word, status_info(why)->sentence);
+	}
+	s->trouble = why;
+	loop_timer_start(s->probe, backoff_next(&s->backoff));
+	show(s, why);
+}
+
+/* S7: cuts what failed, now or at the next probe. */
+static void
+cut(struct spool *s, struct slot *slot)
+{
+	enum status st = segment_cut(slot->segment);
+
+	update_view(s, slot);
+	if (st == ST_OK)
+		remove_slot(s, slot);
+	else
+		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
+}
+
+static void
+fail(struct spool *s, struct slot *slot, enum status why)
+{
+	bool current = slot == s->current;
+
+	complain(slot, "spool-write-failed", why);
+	slot->failed = true;
+	if (current)
+		s->current = NULL;
+	atomic_fetch_or(&slot->view->flags, VIEW_SEALED);
+	cut(s, slot);
+	readers_wake(&s->readers);
+	if (current)
+		set_trouble(s, why);
+}
+
+/* ---- rolling ------------------------------------------------------------------------ */
+
+static void on_passed(struct loop_msg *);
+
+/* On the writer's loop. */
+static void
+on_barrier(struct loop_msg *msg)
+{
+	struct writer *w = container_of(msg, struct writer, msg);
+
+	loop_post(w->spool->loop, msg, on_passed);
+}
+
+static void
+start_barrier(struct spool *s)
+{
+	struct writer *w;
+
+	assert(s->barrier_out == 0);
+	if (!s->writers)
+		s->passed = s->epoch;
+	for (w = s->writers; w; w = w->next) {
+		s->barrier_out++;
+		loop_post(w->loop, &w->msg, on_barrier);
+	}
+}
+
+static void
+on_passed(struct loop_msg *msg)
+{
+	struct spool *s = container_of(msg, struct writer, msg)->spool;
+
+	if (--s->barrier_out == 0)
+		s->passed = s->epoch;
+}
+
+/* Makes the next segment and lets writers go over to it. */
+static enum status
+roll(struct spool *s)
+{
+	struct segment_opts o = {
+		.disk = s->disk,
+		.directory = s->directory,
+		.number = s->highest + 1,
+		/* At the limit it is only there to let the last one end. */
+		.reserve = s->full ? 0 : s->step,
+		.step = s->step,
+		.sync = s->o.sync,
+	};
+	struct slot *slot = calloc(1, sizeof(*slot)), **at = &s->slots;
+	enum status st = slot ? segment_create(&o, &slot->segment) :
+	    ST_NO_MEMORY;
+
+	if (st == ST_OK)
+		st = shelf_add(&s->shelf, o.number, &slot->view);
+	if (st != ST_OK) {
+		if (slot)
+			segment_free(&slot->segment);
+		free(slot);
+		return st;
+	}
+	while (*at)
+		at = &(*at)->next;
+	*at = slot;
+	update_view(s, slot);
+	s->current = slot;
+	s->highest = o.number;
+	s->aged = false;
+	atomic_store(&s->epoch, o.number);
+	loop_timer_start(s->age, s->o.segment_age_ns);
+	start_barrier(s);
+	return ST_OK;
+}
+
+/* Is it time?  Two epochs at most are under way, so not before every writer has
+ * passed into this one. */
+static bool
+roll_due(const struct spool *s)
+{
+	const struct segment *now = s->current ? s->current->segment : NULL;
+
+	if (!now || s->trouble != ST_OK || s->passed != s->epoch ||
+	    segment_records(now) == 0)
+		return false;
+	/* When full: only what is sealed can go. */
+	return s->aged || s->full || segment_end(now) >= s->o.segment_bytes;
+}
+
+static void
+on_age(void *arg)
+{
+	struct spool *s = arg;
+
+	s->aged = s->current && segment_records(s->current->segment) > 0;
+	if (!s->aged)
+		loop_timer_start(s->age, s->o.segment_age_ns);
+}
+
+static bool
+disk_has_room(struct spool *s)
+{
+	uint64_t room;
+
+	return s->disk->room(s->disk->arg, s->directory, &room) != ST_OK ||
+	    room >= 4 * s->step;
+}
+
+static void
+on_probe(void *arg)
+{
+	struct spool *s = arg;
+	struct slot *slot, *next;
+	enum status st = s->trouble;
+
+	for (slot = s->slots; slot; slot = next) {
+		next = slot->next;
+		if (slot->failed)
+			cut(s, slot);
+	}
+	if (s->passed == s->epoch && (st != ST_NO_SPACE || disk_has_room(s)))
+		st = roll(s);
+	if (st != ST_OK) {
+		set_trouble(s, st);
+		return;
+	}
+	s->trouble = ST_OK;
+	log_info("spool-recovered", "directory=%s segment=%" PRIu64
+	    " seconds=%" PRId64, s->directory, s->highest,
+	    (clock_mono() - s->trouble_since) / CLOCK_S);
+	look_at_room(s);
+}
+
+/* ---- the limit ----------------------------------------------------------------------- */
+
+static void
+remove_file(struct spool *s, uint64_t number, const char *suffix)
+{
+	char path[SPOOL_PATH_MAX];
+	enum status st;
+
+	spool_path(path, s->directory, SPOOL_SEGMENT, number, suffix);
+	st = s->disk->unlink(s->disk->arg, path);
+	if (st != ST_OK && st != ST_MISSING) {
+		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
+		log_warn("spool-remove-failed", "file=%s reason=%s", path,
+		    status_info(st)->word);
+	}
+}
+
+static void
+sync_segments(struct spool *s)
+{
+	char dir[SPOOL_PATH_MAX];
+	enum status st;
+
+	spool_path(dir, s->directory, SPOOL_SEGMENT, 0, NULL);
+	st = s->disk->sync_dir(s->disk->arg, dir);
+	if (st != ST_OK) /* a file that comes back is removed again */
+		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
+}
+
+static void
+remove_passed(struct spool *s)
+{
+	uint64_t number;
+	bool gone, any = false;
+
+	while (shelf_take_passed(&s->shelf, &number, &gone)) {
+		remove_file(s, number, gone ? ".gone" : ".rwl");
+		any = true;
+	}
+	if (any)
+		sync_segments(s);
+}
+
+/* The mark comes by renaming, so that there is never neither; the blocks go by
+ * truncating, since a reader may have the file open. */
+static void
+mark_gone(struct spool *s, uint64_t number, uint64_t before)
+{
+	char from[SPOOL_PATH_MAX], to[SPOOL_PATH_MAX];
+	struct disk_file *file = NULL;
+	enum status st;
+
+	spool_path(from, s->directory, SPOOL_SEGMENT, number, ".rwl");
+	spool_path(to, s->directory, SPOOL_SEGMENT, number, ".gone");
+	st = s->disk->rename(s->disk->arg, from, to);
+	if (st == ST_OK)
+		st = s->disk->open(s->disk->arg, to, false, true, &file);
+	if (st == ST_OK)
+		st = s->disk->truncate(s->disk->arg, file, 0);
+	s->disk->close(s->disk->arg, &file);
+	if (st != ST_OK)
+		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
+	if (before)
+		remove_file(s, before, ".gone");
+}
+
+static bool
+drop_one(struct spool *s)
+{
+	uint64_t number, before;
+	bool lost;
+
+	if (!shelf_drop(&s->shelf, &number, &before, &lost))
+		return false;
+	if (lost) {
+		mark_gone(s, number, before);
+		metric_add(METRIC_SPOOL_DROPPED, 1);
+		log_warn("spool-dropped", "segment=%" PRIu64 " hint=\"the "
+		    "spool is at its size limit; an upstream has not had this "
+		    "segment\"", number);
+	} else {
+		remove_file(s, number, ".rwl");
+		if (before)
+			remove_file(s, before, ".gone");
+	}
+	sync_segments(s);
+	return true;
+}
+
+/* Bytes that records may still take before the limit. */
+static int64_t
+left(struct spool *s)
+{
+	size_t segments;
+	int64_t bytes = (int64_t)s->o.size_bytes -
+	    (int64_t)shelf_size(&s->shelf, &segments);
+
+	if (s->current)
+		bytes += (int64_t)(segment_size(s->current->segment) -
+		    segment_end(s->current->segment));
+	return bytes;
+}
+
+/* What was asked for before it got full has still to go in. */
+static bool
+is_full(struct spool *s)
+{
+	return left(s) < (int64_t)s->step;
+}
+
+static void
+look_at_room(struct spool *s)
+{
+	bool was = s->full;
+
+	while (s->o.drop_oldest && is_full(s) && drop_one(s))
+		readers_wake(&s->readers);
+	s->full = is_full(s);
+	if (s->full && !was)
+		log_warn("spool-full", "directory=%s limit=%" PRIu64 " hint=\""
+		    "an upstream is behind; edges keep their data and are "
+		    "answered 503 until a segment is delivered\"",
+		    s->directory, s->o.size_bytes);
+	else if (was && !s->full)
+		log_info("spool-not-full", "directory=%s", s->directory);
+	show(s, s->trouble != ST_OK ? s->trouble :
+	    s->full ? ST_SPOOL_FULL : ST_OK);
+}
+
+static void
+on_sweep(struct loop_msg *msg)
+{
+	struct spool *s = container_of(msg, struct spool, sweep);
+
+	atomic_store(&s->sweep_posted, false);
+	remove_passed(s);
+	look_at_room(s);
+}
+
+/* Any thread. */
+static void
+ask_sweep(struct spool *s)
+{
+	if (!atomic_exchange(&s->sweep_posted, true))
+		loop_post(s->loop, &s->sweep, on_sweep);
+}
+
+/* ---- writing --------------------------------------------------------------------------- */
+
+static void
+finish(struct spool_write *w, enum status st)
+{
+	w->status = st;
+	w->done(w);
+}
+
+static void
+on_submit(struct loop_msg *msg)
+{
+	struct spool_write *w = container_of(msg, struct spool_write, msg);
+	struct spool *s = w->spool;
+	struct slot *slot = s->slots;
+
+	while (slot && segment_number(slot->segment) != w->epoch)
+		slot = slot->next;
+	if (slot && !slot->failed)
+		segment_queue(slot->segment, w);
+	else /* S9 */
+		finish(w, s->trouble != ST_OK ? s->trouble : ST_STALE_EPOCH);
+}
+
+void
+spool_submit(struct spool *s, struct spool_write *w)
+{
+	w->spool = s;
+	loop_post(s->loop, &w->msg, on_submit);
+}
+
+static void
+commit(struct spool *s, struct slot *slot)
+{
+	enum status st = segment_commit(slot->segment);
+	struct spool_write *w = segment_take(slot->segment), *next;
+
+	if (st == ST_OK) {
+		update_view(s, slot); /* S1, S5 */
+		if (s->trouble == ST_OK)
+			backoff_reset(&s->backoff);
+	} else {
+		fail(s, slot, st);
+	}
+	for (; w; w = next) {
+		next = w->next;
+		finish(w, st);
+	}
+}
+
+static bool
+commit_all(struct spool *s)
+{
+	struct slot *slot, *next;
+	bool any = false;
+
+	for (slot = s->slots; slot; slot = next) {
+		next = slot->next;
+		if (!segment_queued(slot->segment))
+			continue;
+		commit(s, slot);
+		any = true;
+	}
+	if (any)
+		readers_wake(&s->readers);
+	return any;
+}
+
+static void
+seal_passed(struct spool *s)
+{
+	struct slot *slot, *next;
+
+	for (slot = s->slots; slot; slot = next) {
+		next = slot->next;
+		if (!slot->failed && slot != s->current &&
+		    segment_number(slot->segment) < s->passed)
+			seal(s, slot);
+	}
+}
+
+/* After the commit, so that nobody waits for it: the blocks of the next. */
+static void
+reserve(struct spool *s)
+{
+	enum status st;
+
+	if (!s->current || s->full || s->trouble != ST_OK)
+		return;
+	st = segment_ahead(s->current->segment, s->o.segment_bytes + s->step);
+	update_view(s, s->current);
+	if (st != ST_OK) /* what is on its way has room yet */
+		set_trouble(s, st);
+}
+
+static void
+end_of_turn(void *arg)
+{
+	struct spool *s = arg;
+	bool any = commit_all(s);
+	enum status st;
+
+	seal_passed(s);
+	if (any) {
+		reserve(s);
+		look_at_room(s);
+	}
+	if (!roll_due(s))
+		return;
+	st = roll(s);
+	if (st != ST_OK)
+		set_trouble(s, st);
+	look_at_room(s);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static enum status
+make_directories(struct spool *s)
+{
+	const struct disk_ops *d = s->disk;
+	char path[SPOOL_PATH_MAX];
+	enum status st = d->make_dir(d->arg, s->directory);
+
+	if (st != ST_OK)
+		return st;
+	spool_path(path, s->directory, SPOOL_SEGMENT, 0, NULL);
+	st = d->make_dir(d->arg, path);
+	if (st != ST_OK)
+		return st;
+	spool_path(path, s->directory, SPOOL_CURSOR, 0, NULL);
+	st = d->make_dir(d->arg, path);
+	if (st != ST_OK)
+		return st;
+	st = d->sync_dir(d->arg, s->directory);
+	if (st != ST_OK)
+		return st;
+	spool_path_named(path, s->directory, "lock", NULL);
+	return d->lock(d->arg, path, &s->lock);
+}
+
+static void
+tell_open(const struct spool *s, enum status st)
+{
+	static const char *const hint[ST__N] = {
+		[ST_LOCKED] = "another rwrelay uses this directory",
+		[ST_DENIED] = "the directory, and all in it, must belong to "
+		    "the user that the relay runs as, with mode 0750",
+		[ST_MISSING] = "the directory above it does not exist",
+		[ST_BAD_FORMAT] = "see the line before",
+		[ST_DISK] = "is it a directory, and does the disk work?",
+		[ST_NO_SPACE] = "the file system has no room for a directory",
+	};
+
+	log_error("spool-open-failed", "directory=%s reason=%s hint=\"%s\"",
+	    s->directory, status_info(st)->word,
+	    hint[st] ? hint[st] : status_info(st)->sentence);
+}
+
+static void
+set_limits(struct spool *s)
+{
+	uint64_t least = s->o.size_bytes / 4;
+
+	/* Room comes back by whole segments. */
+	if (s->o.segment_bytes > least)
+		s->o.segment_bytes = least;
+	s->step = s->o.segment_bytes / 8 / BLOCK * BLOCK;
+	if (s->step < BLOCK)
+		s->step = BLOCK;
+	if (s->step > STEP_MAX)
+		s->step = STEP_MAX;
+}
+
+static enum status
+start(struct spool *s)
+{
+	struct recover_sums found;
+	int64_t before = clock_mono();
+	enum status st = make_directories(s);
+
+	if (st == ST_OK)
+		st = recover_all(s->disk, s->directory, &s->shelf, &found);
+	if (st == ST_OK)
+		st = loop_timer_new(s->loop, on_age, s, &s->age);
+	if (st == ST_OK)
+		st = loop_timer_new(s->loop, on_probe, s, &s->probe);
+	if (st != ST_OK)
+		return st;
+	s->highest = shelf_highest(&s->shelf);
+	s->passed = s->highest + 1;
+	atomic_store(&s->epoch, s->passed); /* until there is a segment */
+	remove_passed(s);
+	look_at_room(s);
+	st = roll(s);
+	/* A disk that is full or broken must not keep what it has back. */
+	if (st == ST_DISK || st == ST_NO_SPACE)
+		set_trouble(s, st);
+	else if (st != ST_OK)
+		return st;
+	look_at_room(s);
+	log_info("spool-open", "directory=%s segments=%" PRIu64 " bytes=%" PRIu64
+	    " read=%" PRIu64 " torn_bytes=%" PRIu64 " damaged_bytes=%" PRIu64
+	    " ms=%" PRId64, s->directory, found.segments, found.bytes,
+	    found.read, found.cut, found.damaged,
+	    (clock_mono() - before) / CLOCK_MS);
+	return ST_OK;
+}
+
+enum status
+spool_open(const struct spool_opts *o, const struct disk_ops *disk,
+    struct loop *loop, struct spool **out)
+{
+	struct spool *s;
+	enum status st;
+
+	if (strlen(o->directory) > SPOOL_DIRECTORY_MAX)
+		return ST_CONFIG;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return ST_NO_MEMORY;
+	s->o = *o;
+	memcpy(s->directory, o->directory, strlen(o->directory));
+	s->o.directory = s->directory;
+	s->disk = disk;
+	s->loop = loop;
+	s->backoff = (struct backoff){ .first_ns = PROBE_FIRST,
+		.max_ns = PROBE_MAX, .seed = 1 };
+	set_limits(s);
+	shelf_init(&s->shelf);
+	s->readers = (struct readers){ .disk = disk,
+		.directory = s->directory, .shelf = &s->shelf,
+		.can_remove = ask_sweep };
+	readers_init(&s->readers);
+	st = start(s);
+	if (st != ST_OK) {
+		tell_open(s, st);
+		spool_close(&s);
+		return st;
+	}
+	metric_add(METRIC_SPOOL_LIMIT, (int64_t)o->size_bytes);
+	s->hook = (struct loop_hook){ .fn = end_of_turn, .arg = s };
+	loop_hook_add(loop, &s->hook);
+	s->hooked = true;
+	*out = s;
+	return ST_OK;
+}
+
+enum status
+spool_add_writer(struct spool *s, struct loop *loop)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return ST_NO_MEMORY;
+	*w = (struct writer){ .next = s->writers, .spool = s, .loop = loop };
+	s->writers = w;
+	return ST_OK;
+}
+
+void
+spool_close(struct spool **sp)
+{
+	struct spool *s = *sp;
+
+	if (!s)
+		return;
+	(void)commit_all(s);
+	while (s->slots) {
+		if (s->slots->failed)
+			remove_slot(s, s->slots);
+		else
+			seal(s, s->slots);
+	}
+	if (s->hooked) {
+		loop_hook_remove(s->loop, &s->hook);
+		metric_add(METRIC_SPOOL_LIMIT, -(int64_t)s->o.size_bytes);
+	}
+	metric_add(METRIC_SPOOL_BYTES, -s->shown_size);
+	metric_add(METRIC_SPOOL_SEGMENTS, -s->shown_segments);
+	loop_timer_free(&s->age);
+	loop_timer_free(&s->probe);
+	while (s->writers) {
+		struct writer *w = s->writers;
+
+		s->writers = w->next;
+		free(w);
+	}
+	readers_fini(&s->readers);
+	shelf_fini(&s->shelf);
+	s->disk->close(s->disk->arg, &s->lock);
+	free(s);
+	*sp = NULL;
+}

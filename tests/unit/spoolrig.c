@@ -1,0 +1,174 @@
+/* spoolrig.c - what the tests of the spool have in common.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "spoolrig.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define HEAD 8				/* number, length */
+
+const struct spool_opts rig_opts = {
+	.directory = RIG_DIR,
+	.size_bytes = 64 << 10,
+	.segment_bytes = 4 << 10,
+	.segment_age_ns = 3600 * CLOCK_S,
+	.sync = SPOOL_SYNC_ALWAYS,
+};
+
+void
+rig_init(struct rig *r, struct disk_ram *disk)
+{
+	unsigned i;
+
+	*r = (struct rig){ .disk = disk };
+	assert(loop_new("spool", &r->loop) == ST_OK);
+	assert(loop_new("reader", &r->reader_loop) == ST_OK);
+	for (i = 0; i < RIG_WRITERS; i++)
+		assert(loop_new("writer", &r->writer[i]) == ST_OK);
+}
+
+void
+rig_fini(struct rig *r)
+{
+	unsigned i;
+
+	for (i = 0; i < r->n; i++)
+		free(r->writes[i].data);
+	for (i = 0; i < RIG_WRITERS; i++)
+		loop_free(&r->writer[i]);
+	loop_free(&r->reader_loop);
+	loop_free(&r->loop);
+}
+
+enum status
+rig_open(struct rig *r, const struct spool_opts *o)
+{
+	enum status st = spool_open(o, disk_ram_ops(r->disk), r->loop,
+	    &r->spool);
+	unsigned i;
+
+	for (i = 0; st == ST_OK && i < RIG_WRITERS; i++)
+		st = spool_add_writer(r->spool, r->writer[i]);
+	return st;
+}
+
+void
+rig_close(struct rig *r)
+{
+	unsigned i;
+
+	for (i = 0; i < RIG_READERS; i++)
+		spool_reader_free(&r->readers[i]);
+	spool_close(&r->spool);
+}
+
+static uint8_t
+byte_of(unsigned number, size_t i)
+{
+	return (uint8_t)(number * 31 + i * 7 + i / 256);
+}
+
+static void
+on_done(struct spool_write *w)
+{
+	struct rig_write *rw = container_of(w, struct rig_write, write);
+
+	assert(!rw->done);
+	rw->done = true;
+	rw->status = w->status;
+	rw->rig->order[rw->rig->n_done++] = rw->number;
+}
+
+unsigned
+rig_submit(struct rig *r, unsigned writer, size_t n)
+{
+	struct rig_write *w = &r->writes[r->n];
+	size_t i;
+
+	assert(r->n < RIG_MAX);
+	n = n < HEAD ? HEAD : n;
+	w->rig = r;
+	w->number = r->n;
+	w->data = malloc(n);
+	assert(w->data);
+	le32_put(w->data, w->number);
+	le32_put(w->data + 4, (uint32_t)n);
+	for (i = HEAD; i < n; i++)
+		w->data[i] = byte_of(w->number, i);
+	w->write = (struct spool_write){
+		.epoch = spool_epoch(r->spool),
+		.stream = writer + 1,
+		.data = { w->data, n },
+		.wall_ms = clock_wall() / CLOCK_MS - (int64_t)writer,
+		.done = on_done,
+	};
+	spool_submit(r->spool, &w->write);
+	return r->n++;
+}
+
+enum status
+rig_store(struct rig *r, size_t n)
+{
+	unsigned number = rig_submit(r, 0, n);
+
+	fake_settle();
+	assert(r->writes[number].done);
+	return r->writes[number].status;
+}
+
+bool
+rig_acked(const struct rig *r, unsigned number)
+{
+	return r->writes[number].done && r->writes[number].status == ST_OK;
+}
+
+static void
+on_wake(void *arg)
+{
+	struct rig *r = arg;
+
+	r->wakes++;
+}
+
+struct spool_reader *
+rig_reader(struct rig *r, const char *name)
+{
+	struct spool_reader *reader = NULL;
+	enum status st = spool_reader_new(r->spool, name, r->reader_loop,
+	    on_wake, r, &reader);
+
+	unsigned i = 0;
+
+	assert(st == ST_OK);
+	while (r->readers[i])
+		assert(++i < RIG_READERS);
+	return r->readers[i] = reader;
+}
+
+void
+rig_reader_free(struct rig *r, struct spool_reader **reader)
+{
+	unsigned i = 0;
+
+	while (r->readers[i] != *reader)
+		assert(++i < RIG_READERS);
+	r->readers[i] = NULL;
+	spool_reader_free(reader);
+}
+
+unsigned
+rig_check(const struct spool_record *r)
+{
+	unsigned number;
+	size_t i;
+
+	assert(r->data.n >= HEAD);
+	number = le32_get(r->data.p);
+	assert(le32_get(r->data.p + 4) == r->data.n);
+	for (i = HEAD; i < r->data.n; i++)
+		assert(r->data.p[i] == byte_of(number, i));
+	return number;
+}

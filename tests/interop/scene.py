@@ -1,0 +1,140 @@
+# scene.py - processes, ports and files of one run, all gone when it ends
+# SPDX-License-Identifier: Apache-2.0
+
+import ctypes
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+class Trouble(Exception):
+    """The run cannot go on; what it is for has not been tested."""
+
+
+def die_with_parent():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def get(url, timeout=20):
+    with urllib.request.urlopen(url, timeout=timeout) as answer:
+        return answer.read()
+
+
+def query(url, **parameters):
+    return get(url + "?" + urllib.parse.urlencode(parameters, doseq=True))
+
+
+class Process:
+    """A program that can be stopped, killed and started again."""
+
+    def __init__(self, scene, name, argv, ready=None):
+        self.scene = scene
+        self.name = name
+        self.argv = [str(a) for a in argv]
+        self.ready_url = ready
+        self.log = os.path.join(scene.dir, name + ".log")
+        self.child = None
+        self.start()
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.scene.dir, preexec_fn=die_with_parent)
+
+    def alive(self):
+        return self.child is not None and self.child.poll() is None
+
+    def await_ready(self, seconds=30):
+        deadline = time.time() + seconds
+        while time.time() < deadline:
+            if not self.alive():
+                raise Trouble("%s ended with status %s\n%s" % (
+                    self.name, self.child.returncode, self.tail()))
+            try:
+                get(self.ready_url, timeout=2)
+                return
+            except (OSError, urllib.error.URLError):
+                time.sleep(0.1)
+        raise Trouble("%s is not ready\n%s" % (self.name, self.tail()))
+
+    def stop(self, seconds=30):
+        """SIGTERM, and whether it ended with status 0 in time."""
+        if not self.alive():
+            return False
+        self.child.terminate()
+        try:
+            return self.child.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+
+    def kill(self):
+        if self.alive():
+            self.child.kill()
+            self.child.wait()
+
+    def tail(self, lines=15):
+        with open(self.log, errors="replace") as log:
+            return "".join(log.readlines()[-lines:])
+
+
+class Scene:
+    def __init__(self, keep=False):
+        self.keep = keep
+        self.dir = tempfile.mkdtemp(prefix="interop.")
+        self.processes = []
+        self.closers = []
+        self.ports = set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+        for close in self.closers:
+            close()
+        if self.keep:
+            print("kept: %s" % self.dir, file=sys.stderr)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def port(self):
+        """Below the ports that the kernel hands to clients, and not given twice."""
+        while True:
+            port = random.randrange(20000, 32000)
+            if port in self.ports:
+                continue
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            self.ports.add(port)
+            return port
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as out:
+            out.write(text)
+        return self.path(name)
+
+    def run(self, name, argv, ready):
+        process = Process(self, name, argv, ready)
+        self.processes.append(process)
+        return process

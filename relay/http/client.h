@@ -53,7 +53,8 @@ struct http_call {
  * http_client_send returns. */
 typedef void http_done_fn(enum status, const struct http_answer *answer,
     void *arg);
-void http_client_send(struct http_client *, const struct http_call *,
+/* ST_NO_MEMORY: nothing was begun, and done will not be called; else ST_OK. */
+enum status http_client_send(struct http_client *, const struct http_call *,
     http_done_fn *done, void *arg, struct http_exchange **out);
 /* done will not be called; the connection is closed. */
 void http_exchange_cancel(struct http_exchange **);

@@ -25,9 +25,18 @@ struct http_headers {
 struct bytes http_header(struct http_headers, const char *name);
 /* A decimal number and nothing else; false if it is none or too large. */
 bool http_number(struct bytes, uint64_t *out);
-/* Retry-After (RFC 9110 10.2.3): seconds or a date, from now; wall_ns is the time
+/* Equal without regard to case. */
+bool http_same(struct bytes, const char *word);
+/* What may stand as a header's name (or a method), and as its value. */
+bool http_token_ok(struct bytes);
+bool http_value_ok(struct bytes);
+/* Retry-After (RFC 9110 10.2.3), seconds or a date, as ns from now; wall_ns is the time
  * that a date is compared with.  -1 if absent, malformed or in the past. */
 int64_t http_retry_after(struct bytes value, int64_t wall_ns);
+
+#define HTTP_DATE_SIZE 30
+/* "Sun, 06 Nov 1994 08:49:37 GMT" */
+void http_date(int64_t wall_ns, char out[HTTP_DATE_SIZE]);
 
 /* What a handler answers. */
 struct http_response {

@@ -25,7 +25,8 @@ struct listener_opts {
 /* Parses only; NULL or a sentence on what is wrong (static). */
 const char *listener_address_check(const char *address);
 
-/* Binds and listens (not yet on a loop): called before privileges go. */
+/* Binds and listens (not yet on a loop): called before privileges go.  What the
+ * system refuses is logged with its reason.  A descriptor passed in is taken. */
 enum status listener_open(const struct listener_opts *, struct listener **out);
 /* Another socket on the same address and port for one more loop. */
 enum status listener_clone(const struct listener *, struct listener **out);

@@ -46,11 +46,15 @@ void stream_close(struct stream **, enum status why);
 struct bytes stream_input(const struct stream *);
 void stream_consume(struct stream *, size_t n);
 void stream_pause(struct stream *);
+/* STREAM_INPUT follows from the loop, even if there is no more than before. */
 void stream_resume(struct stream *);
 
 /* Queues; sent at once as far as the socket takes it.  Errors come as events. */
 void stream_write(struct stream *, struct buf **taken);
 void stream_write_copy(struct stream *, struct bytes);
+/* Not copied: the bytes must stay until STREAM_DRAINED, STREAM_FAILED, or a close
+ * with another reason than ST_OK. */
+void stream_write_borrowed(struct stream *, struct bytes);
 size_t stream_queued(const struct stream *);
 
 /* STREAM_TIMEOUT at this time (clock_mono), 0: none. */

@@ -78,7 +78,7 @@ struct sink {
 	struct wire_buf raw;
 	double budget;			/* of the limit */
 	int64_t budget_us, first_us, last_us, begin_us;
-	uint64_t nth;			/* request, for every= */
+	uint64_t nth;			/* request struck, for every= */
 };
 
 static volatile sig_atomic_t stop;
@@ -368,17 +368,17 @@ unpack(struct sink *s, const uint8_t *body, size_t len)
 static bool
 strikes(struct sink *s, const struct fault *f, enum wire_version version)
 {
+	bool any = f->edge == -1 && f->series == -1 && f->above == 0;
 	struct ledger_counts n;
 
 	if (f->kind == FAULT_OK ||
-	    (f->version != 0 && f->version != (int)version) ||
-	    (f->every > 1 && ++s->nth % (uint64_t)f->every != 0))
+	    (f->version != 0 && f->version != (int)version))
 		return false;
-	if (f->edge == -1 && f->series == -1 && f->above == 0)
-		return true;
-	return ledger_meets(s->ledger, s->decoder, version, s->raw.p,
-	    s->raw.len, f->edge, f->series, &n) &&
-	    n.samples + n.hists > f->above;
+	if (!any && (!ledger_meets(s->ledger, s->decoder, version, s->raw.p,
+	    s->raw.len, f->edge, f->series, &n) ||
+	    n.samples + n.hists <= f->above))
+		return false;
+	return f->every <= 1 || ++s->nth % (uint64_t)f->every == 0;
 }
 
 static bool

@@ -11,6 +11,7 @@
 #define OFFENDERS	10		/* how many are told one by one */
 
 struct series {
+	uint64_t key;			/* of its labels as they came last */
 	uint32_t run, edge, series;
 	enum gen_kind kind;
 	uint64_t identity;		/* foreign: hash of its labels */
@@ -66,6 +67,7 @@ struct ledger {
 	uint32_t nruns;
 	uint64_t counts[COUNTS];
 	unsigned told;
+	uint32_t guess;			/* which series comes next */
 	int64_t edges;			/* highest number, + 1 */
 	/* the line of the log that is being made */
 	uint32_t run, edge, first, n, seq;
@@ -328,11 +330,18 @@ introduce(struct ledger *l, struct wire_decoder *d, uint64_t key)
 static struct series *
 find(struct ledger *l, struct wire_decoder *d, uint64_t key)
 {
-	uint32_t i = table_get(&l->by_labels, key);
+	uint32_t i = l->guess;
 
-	if (i == 0)
-		i = introduce(l, d, key);
-	return &l->series[i - 1];
+	/* Requests nearly always have the series in the order of last time:
+	 * no table is asked then. */
+	if (i >= l->nseries || l->series[i].key != key) {
+		i = table_get(&l->by_labels, key);
+		if (i == 0)
+			i = introduce(l, d, key);
+		l->series[--i].key = key;
+	}
+	l->guess = i + 1;
+	return &l->series[i];
 }
 
 /* --- what came --------------------------------------------------------- */

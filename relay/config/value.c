@@ -43,12 +43,13 @@ value_number(enum value_type type, const char *text, uint64_t *out)
 {
 	const struct unit *unit;
 	const char *p = text;
-	uint64_t v = 0;
+	uint64_t v = 0, digit;
 
 	for (; *p >= '0' && *p <= '9'; p++) {
-		if (v > (INT64_MAX - 9) / 10)
+		digit = (uint64_t)(*p - '0');
+		if (v > (INT64_MAX - digit) / 10)
 			return false;
-		v = v * 10 + (uint64_t)(*p - '0');
+		v = v * 10 + digit;
 	}
 	if (p == text)
 		return false;

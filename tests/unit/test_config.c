@@ -1,0 +1,601 @@
+/* test_config.c - what a file becomes, and what is said about a bad one.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "config/value.h"
+
+#define LISTEN "listen a { address = \"127.0.0.1:1\" }\n"
+
+static char directory[] = "/tmp/test_config.XXXXXX";
+
+static int
+enter_directory(void **state)
+{
+	(void)state;
+	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
+}
+
+static int
+leave_directory(void **state)
+{
+	(void)state;
+	(void)unlink("rwrelay.conf");
+	(void)unlink("inc.conf");
+	(void)unlink("sub/inner.conf");
+	(void)unlink("sub/innermost.conf");
+	(void)rmdir("sub");
+	return chdir("/") == 0 ? rmdir(directory) : -1;
+}
+
+static void
+put(const char *path, const char *text, size_t n)
+{
+	FILE *fp = fopen(path, "w");
+
+	assert_non_null(fp);
+	assert_int_equal(fwrite(text, 1, n, fp), n);
+	assert_int_equal(fclose(fp), 0);
+}
+
+static void
+put_text(const char *path, const char *text)
+{
+	put(path, text, strlen(text));
+}
+
+static struct config *
+load_good(const char *text)
+{
+	struct config *c = NULL;
+	struct config_error why;
+	enum status st;
+
+	put_text("rwrelay.conf", text);
+	st = config_load("rwrelay.conf", &c, &why);
+	if (st != ST_OK)
+		fail_msg("%s", why.text);
+	assert_string_equal(why.text, "");
+	return c;
+}
+
+static void
+load_bad(const char *text, enum status expected, const char *message)
+{
+	struct config *c = NULL;
+	struct config_error why;
+	enum status st;
+
+	put_text("rwrelay.conf", text);
+	st = config_load("rwrelay.conf", &c, &why);
+	assert_null(c);
+	assert_string_equal(why.text, message);
+	assert_int_equal(st, expected);
+}
+
+/* ---- what is right ------------------------------------------------------------- */
+
+static void
+what_is_not_said_is_as_usual(void **state)
+{
+	struct config *c = load_good("listen edge { address = \"[::]:9201\" }\n"
+	    "upstream central { url = \"http://store.example:9009/push\" }\n");
+	const struct forward_opts *f = &c->upstreams[0].forward;
+
+	(void)state;
+	assert_int_equal(c->workers, 0);
+	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
+	assert_int_equal(c->stop_timeout_ns, 25 * CLOCK_S);
+	assert_int_equal(c->http.max_connections, 20000);
+	assert_int_equal(c->http.idle_timeout_ns, 360 * CLOCK_S);
+	assert_int_equal(c->http.header_timeout_ns, 10 * CLOCK_S);
+	assert_int_equal(c->http.body_timeout_ns, 30 * CLOCK_S);
+	assert_int_equal(c->http.max_body_bytes, 32 << 20);
+	assert_true(c->http.max_header_bytes > 0);
+	assert_int_equal(c->ingest.max_request_bytes, 32 << 20);
+	assert_int_equal(c->ingest.request_memory_bytes, 512 << 20);
+	assert_int_equal(c->ingest.max_edges, 10000);
+	assert_int_equal(c->ingest.max_series, 1000000);
+	assert_int_equal(c->ingest.max_labels, 128);
+	assert_int_equal(c->ingest.max_label_bytes, 16 << 10);
+	assert_int_equal(c->ingest.retry_after_ns, 5 * CLOCK_S);
+
+	assert_int_equal(c->n_listens, 1);
+	assert_string_equal(c->listens[0].listener.name, "edge");
+	assert_string_equal(c->listens[0].listener.address, "[::]:9201");
+	assert_int_equal(c->listens[0].listener.fd, -1);
+	assert_int_equal(c->listens[0].paths.n, 0);
+	assert_string_equal(c->admin.listener.address, "127.0.0.1:9202");
+
+	assert_string_equal(c->spool.directory, "/var/spool/rwrelay");
+	assert_int_equal(c->spool.size_bytes, UINT64_C(20) << 30);
+	assert_int_equal(c->spool.sync, SPOOL_SYNC_ALWAYS);
+	assert_false(c->spool.drop_oldest);
+	assert_int_equal(c->spool.segment_bytes, 16 << 20);
+	assert_int_equal(c->spool.segment_age_ns, 3600 * CLOCK_S);
+
+	assert_int_equal(c->n_upstreams, 1);
+	assert_string_equal(f->name, "central");
+	assert_string_equal(f->url.host, "store.example");
+	assert_string_equal(f->url.port, "9009");
+	assert_string_equal(f->url.path, "/push");
+	assert_int_equal(f->protocol, FORWARD_AUTO);
+	assert_int_equal(f->lanes, 4);
+	assert_int_equal(f->headers.n, 0);
+	assert_int_equal(f->connect_timeout_ns, 5 * CLOCK_S);
+	assert_int_equal(f->timeout_ns, 30 * CLOCK_S);
+	assert_int_equal(f->max_samples, 10000);
+	assert_int_equal(f->max_bytes, 16 << 20);
+	assert_int_equal(f->read_ahead_samples, 500000);
+	assert_int_equal(f->on_misconfig, FORWARD_HOLD);
+	assert_int_equal(f->start, FORWARD_OLDEST);
+	config_free(&c);
+	assert_null(c);
+}
+
+static void
+every_directive_reaches_its_field(void **state)
+{
+	struct config *c = load_good(
+	    "workers = 3 log-level = debug max-connections = 7\n"
+	    "max-request = 1M request-memory = 9M max-edges = 11\n"
+	    "max-series = 12k max-labels = 13 max-label-length = 14K\n"
+	    "retry-after = 15s idle-timeout = 16m header-timeout = 1700ms\n"
+	    "body-timeout = 18s stop-timeout = 0\n"
+	    "listen a { address = \"unix:/run/a\" path = { /one, '/two' } }\n"
+	    "listen b { address = \"*:2\" path = /three path += { \"/four\" } }\n"
+	    "admin { address = \"\" }\n"
+	    "spool { directory = /srv/spool size = 1T sync = written\n"
+	    "  when-full = drop-oldest segment-size = 19M segment-age = 2h }\n"
+	    "upstream x { url = http://x/ protocol = 1.0 lanes = 21\n"
+	    "  headers = { \"A: b c \", \"d:e\" } connect-timeout = 22s\n"
+	    "  timeout = 23s max-samples = 24 max-bytes = 25M read-ahead = 26\n"
+	    "  on-misconfig = drop start = now }\n"
+	    "upstream y { url = http://y/ protocol = 2.0 }\n");
+	const struct forward_opts *f = &c->upstreams[0].forward;
+
+	(void)state;
+	assert_int_equal(c->workers, 3);
+	assert_int_equal(c->log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(c->http.max_connections, 7);
+	assert_int_equal(c->ingest.max_request_bytes, 1 << 20);
+	assert_int_equal(c->http.max_body_bytes, 1 << 20);
+	assert_int_equal(c->ingest.request_memory_bytes, 9 << 20);
+	assert_int_equal(c->ingest.max_edges, 11);
+	assert_int_equal(c->ingest.max_series, 12000);
+	assert_int_equal(c->ingest.max_labels, 13);
+	assert_int_equal(c->ingest.max_label_bytes, 14 << 10);
+	assert_int_equal(c->ingest.retry_after_ns, 15 * CLOCK_S);
+	assert_int_equal(c->http.idle_timeout_ns, 960 * CLOCK_S);
+	assert_int_equal(c->http.header_timeout_ns, 1700 * CLOCK_MS);
+	assert_int_equal(c->http.body_timeout_ns, 18 * CLOCK_S);
+	assert_int_equal(c->stop_timeout_ns, 0);
+
+	assert_int_equal(c->n_listens, 2);
+	assert_string_equal(c->listens[0].listener.address, "unix:/run/a");
+	assert_int_equal(c->listens[0].paths.n, 2);
+	assert_string_equal(c->listens[0].paths.item[0], "/one");
+	assert_string_equal(c->listens[0].paths.item[1], "/two");
+	assert_int_equal(c->listens[1].paths.n, 2);
+	assert_string_equal(c->listens[1].paths.item[0], "/three");
+	assert_string_equal(c->listens[1].paths.item[1], "/four");
+	assert_null(c->admin.listener.address);
+
+	assert_string_equal(c->spool.directory, "/srv/spool");
+	assert_int_equal(c->spool.size_bytes, UINT64_C(1) << 40);
+	assert_int_equal(c->spool.sync, SPOOL_SYNC_WRITTEN);
+	assert_true(c->spool.drop_oldest);
+	assert_int_equal(c->spool.segment_bytes, 19 << 20);
+	assert_int_equal(c->spool.segment_age_ns, 7200 * CLOCK_S);
+
+	assert_int_equal(c->n_upstreams, 2);
+	assert_string_equal(f->name, "x");
+	assert_int_equal(f->protocol, FORWARD_V1);
+	assert_int_equal(f->lanes, 21);
+	assert_int_equal(f->headers.n, 2);
+	assert_true(bytes_eq(f->headers.list[0].name, BYTES_LIT("A")));
+	assert_true(bytes_eq(f->headers.list[0].value, BYTES_LIT("b c")));
+	assert_true(bytes_eq(f->headers.list[1].name, BYTES_LIT("d")));
+	assert_true(bytes_eq(f->headers.list[1].value, BYTES_LIT("e")));
+	assert_int_equal(f->connect_timeout_ns, 22 * CLOCK_S);
+	assert_int_equal(f->timeout_ns, 23 * CLOCK_S);
+	assert_int_equal(f->max_samples, 24);
+	assert_int_equal(f->max_bytes, 25 << 20);
+	assert_int_equal(f->read_ahead_samples, 26);
+	assert_int_equal(f->on_misconfig, FORWARD_DROP);
+	assert_int_equal(f->start, FORWARD_NOW);
+	assert_int_equal(c->upstreams[1].forward.protocol, FORWARD_V2);
+	config_free(&c);
+}
+
+static void
+environment_and_escapes(void **state)
+{
+	struct config *c;
+
+	(void)state;
+	assert_int_equal(setenv("TEST_TOKEN", "s3cret", 1), 0);
+	assert_int_equal(unsetenv("TEST_NOTHING"), 0);
+	c = load_good(LISTEN
+	    "upstream x { url = \"http://${TEST_NOTHING:-store}/\"\n"
+	    "  headers = { \"A: ${TEST_TOKEN}\", \"B: \\${C}\", 'D: ${E}',\n"
+	    "              \"F: \\x41\\102\", \"G:${TEST_NOTHING}\" } }\n");
+	assert_string_equal(c->upstreams[0].forward.url.host, "store");
+	assert_string_equal(c->upstreams[0].headers.item[0], "A: s3cret");
+	assert_string_equal(c->upstreams[0].headers.item[1], "B: ${C}");
+	assert_string_equal(c->upstreams[0].headers.item[2], "D: ${E}");
+	assert_string_equal(c->upstreams[0].headers.item[3], "F: AB");
+	assert_string_equal(c->upstreams[0].headers.item[4], "G:");
+	config_free(&c);
+}
+
+static void
+comments_go_everywhere_and_keep_the_lines(void **state)
+{
+	struct config *c = load_good("# one\n// two\n/* three\nfour */ workers = "
+	    "/**/ 2 # x\n"
+	    "listen a { address = \"#:1\" // \"\n"
+	    " path = { \"/a\", # b\n \"/c//d\" /* , */ } }\r\n"
+	    "spool { directory = /a//b }");
+
+	(void)state;
+	assert_int_equal(c->workers, 2);
+	assert_int_equal(c->listens[0].paths.n, 2);
+	assert_string_equal(c->listens[0].paths.item[1], "/c//d");
+	assert_string_equal(c->spool.directory, "/a//b");
+	config_free(&c);
+	load_bad("# one\n# two\n/* three\nfour */ # five\n\nworkers = 65\n",
+	    ST_CONFIG, "rwrelay.conf:6: directive workers: value 65: "
+	    "allowed: 0 to 64");
+}
+
+static void
+includes_are_read_beside_their_file(void **state)
+{
+	struct config *c;
+
+	(void)state;
+	assert_int_equal(mkdir("sub", 0700), 0);
+	put_text("sub/inner.conf", "workers = 5\ninclude(\"innermost.conf\")\n"
+	    "upstream x { url = \"http://x/\" }\n");
+	put_text("sub/innermost.conf", "spool { size = 1G }\n");
+	c = load_good("include('sub/inner.conf')\n" LISTEN
+	    "spool { segment-size = 1M }\n");
+	assert_int_equal(c->workers, 5);
+	assert_int_equal(c->spool.size_bytes, 1 << 30);
+	assert_int_equal(c->spool.segment_bytes, 1 << 20);
+	assert_int_equal(c->n_upstreams, 1);
+	config_free(&c);
+
+	put_text("sub/innermost.conf", "\nspool { size = 1 }\n");
+	load_bad("include('sub/inner.conf')\n" LISTEN, ST_CONFIG,
+	    "sub/innermost.conf:2: spool: directive size: value 1: allowed: "
+	    "16M to 64T");
+	put_text("sub/innermost.conf", "spool {\n siez = 1 }\n");
+	load_bad("include('sub/inner.conf')\n" LISTEN, ST_CONFIG,
+	    "sub/innermost.conf:2: spool: unknown directive siez: did you mean "
+	    "size?");
+	put_text("sub/innermost.conf", "spool {\n size = \"1 }\n");
+	load_bad("include('sub/inner.conf')\n" LISTEN, ST_CONFIG,
+	    "sub/innermost.conf:2: string is not closed on its line");
+	put_text("sub/innermost.conf", "");
+	load_bad("include('sub/inner.conf')\n" LISTEN "lanes = 3\n", ST_CONFIG,
+	    "rwrelay.conf:3: unknown directive lanes: it stands in section "
+	    "upstream");
+	load_bad("include('sub/inner.conf')\n" LISTEN "upstream x { }\n",
+	    ST_CONFIG, "rwrelay.conf:3: found duplicate title 'x'");
+	load_bad("\ninclude('nowhere.conf')\n", ST_MISSING,
+	    "nowhere.conf: No such file or directory");
+	put_text("inc.conf", "include(\"rwrelay.conf\")\n");
+	load_bad("include('inc.conf')\n", ST_CONFIG, "rwrelay.conf:1: include: "
+	    "too many files, or files include each other");
+}
+
+/* A bad file must not spoil the next load: libconfuse has global state. */
+static void
+a_good_file_after_each_bad_one(void **state)
+{
+	static const char *const bad[] = {
+		"workers = \"", "workers = \"\\777\"", "/*", "listen a {",
+		"include(\"inc.conf\")", "listen a { address = }", "}",
+	};
+	struct config_error why;
+	struct config *c = NULL;
+	size_t i;
+
+	(void)state;
+	put_text("inc.conf", "spool { size = \"\\9\" }\n");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put_text("rwrelay.conf", bad[i]);
+		assert_int_equal(config_load("rwrelay.conf", &c, &why),
+		    ST_CONFIG);
+		assert_null(c);
+		c = load_good(LISTEN "workers = 4 # four\n");
+		assert_int_equal(c->workers, 4);
+		config_free(&c);
+	}
+}
+
+/* ---- what is wrong --------------------------------------------------------------- */
+
+struct bad {
+	const char *text, *message;	/* after "rwrelay.conf" */
+};
+
+static const struct bad bad_values[] = {
+	{ "workers = 65", ":1: directive workers: value 65: allowed: 0 to 64" },
+	{ "workers = -1", ":1: directive workers: value -1: allowed: 0 to 64" },
+	{ "workers = 1m", ":1: directive workers: value 1m: allowed: 0 to 64" },
+	{ "workers = ''", ":1: directive workers: value \"\": allowed: 0 to 64" },
+	{ "workers = '1 2'",
+	    ":1: directive workers: value \"1 2\": allowed: 0 to 64" },
+	{ "workers = 99999999999999999999", ":1: directive workers: value "
+	    "99999999999999999999: allowed: 0 to 64" },
+	{ "\n\nmax-request = 1G\n",
+	    ":3: directive max-request: value 1G: allowed: 64K to 256M" },
+	{ "max-request = 32m",
+	    ":1: directive max-request: value 32m: allowed: 64K to 256M" },
+	{ "max-series = 18446744073709551617k", ":1: directive max-series: "
+	    "value 18446744073709551617k: allowed: 1 to 100M" },
+	{ "retry-after = 5", ":1: directive retry-after: value 5: allowed: 1s "
+	    "to 10m (units: ms s m h d)" },
+	{ "log-level = loud", ":1: directive log-level: value loud: allowed: "
+	    "error, warn, info, debug" },
+	{ LISTEN "upstream \"central\" {\n url = \"http://x/\"\n lanes = 100\n}",
+	    ":4: upstream \"central\": directive lanes: value 100: allowed: 1 "
+	    "to 64" },
+	{ LISTEN "spool { sync = auto }", ":2: spool: directive sync: value "
+	    "auto: allowed: always, written" },
+	{ LISTEN "spool { directory = spool }", ":2: spool: directive "
+	    "directory: value spool: a directory's name begins with /" },
+	{ "listen a { address = \"127.0.0.1:1\"\n path = { \"/a\",\n b } }",
+	    ":3: listen \"a\": directive path: value b: a path begins with /" },
+	{ "listen a { address = \"127.0.0.1:1\" path = \"/a?b\" }",
+	    ":1: listen \"a\": directive path: value /a?b: a path has no "
+	    "blanks, ?, # and the like" },
+	{ LISTEN "upstream x { url = \"https://x/\" }", ":2: upstream \"x\": "
+	    "directive url: value https://x/: https is not supported yet" },
+	{ LISTEN "upstream x { url = 'http://x/' headers = 'X-A' }",
+	    ":2: upstream \"x\": directive headers: value X-A: a header is "
+	    "written \"Name: value\"" },
+	{ LISTEN "upstream x { url = 'http://x/'\n headers = { 'A: b',\n"
+	    "'content-Type: secret' } }",
+	    ":4: upstream \"x\": directive headers: value content-Type: this "
+	    "header is reserved, the relay sets it itself" },
+	{ LISTEN "upstream x { url = 'http://x/'\n headers = \"A: \\n\" }",
+	    ":3: upstream \"x\": directive headers: value A: a header's value "
+	    "has no control characters" },
+};
+
+static const struct bad bad_wholes[] = {
+	{ "", ": no listen section: nothing could be received" },
+	{ "listen a { }", ":1: listen \"a\": directive address is missing" },
+	{ LISTEN "upstream x {\n}\n",
+	    ":3: upstream \"x\": directive url is missing" },
+	{ LISTEN "listen a { address = \"127.0.0.1:2\" }",
+	    ":2: found duplicate title 'a'" },
+	{ LISTEN "listen b {\n address = \"127.0.0.1:1\" }",
+	    ":3: listen \"b\": directive address: value 127.0.0.1:1: clashes "
+	    "with 127.0.0.1:1 of listen \"a\"" },
+	{ LISTEN "listen b { address = \"[::]:1\" }",
+	    ":2: listen \"b\": directive address: value [::]:1: clashes with "
+	    "127.0.0.1:1 of listen \"a\"" },
+	{ LISTEN "admin { address = \"*:1\" }", ":1: listen \"a\": directive "
+	    "address: value 127.0.0.1:1: clashes with *:1 of admin" },
+	{ "listen a { address = unix:/a }\nlisten b { address = unix:/a }",
+	    ":2: listen \"b\": directive address: value unix:/a: clashes with "
+	    "unix:/a of listen \"a\"" },
+	{ "listen ../a { address = \"127.0.0.1:1\" }", ":1: listen ../a: a "
+	    "name is 1 to 64 letters, digits and . _ -, the first not a dot" },
+	{ LISTEN "spool { size = 16M\n segment-size = 8M }", ":2: spool: "
+	    "directive size: allowed: at least four times segment-size" },
+	{ LISTEN "max-request = 65M", ": directive request-memory: allowed: at "
+	    "least eight times max-request" },
+	{ LISTEN "upstream x { url = 'http://x/' max-samples = 10\n"
+	    " read-ahead = 9 }", ":3: upstream \"x\": directive read-ahead: "
+	    "allowed: at least max-samples" },
+	{ "workers = 1\n\nworkers = 1\n",
+	    ":3: directive workers: given twice, before in line 1" },
+	{ "listen a { path = { '/a', '/b' }\n path = { '/c' } }",
+	    ":2: listen \"a\": directive path: given twice, before in line 1" },
+};
+
+static const struct bad bad_grammar[] = {
+	{ "wrokers = 1", ":1: unknown directive wrokers: did you mean workers?" },
+	{ "lisen a { }", ":1: unknown directive lisen: did you mean listen?" },
+	{ "zyxwvutsrqponmlk = 1", ":1: unknown directive zyxwvutsrqponmlk" },
+	{ LISTEN "upstream x { workers = 1 }", ":2: upstream \"x\": unknown "
+	    "directive workers: it stands outside of sections" },
+	{ LISTEN "spool {\n size = 1G\nupstream x {} }", ":4: spool: upstream "
+	    "stands outside of sections: is a } missing?" },
+	{ "spool {\n", ":1: { is not closed" },
+	{ LISTEN "\n}", ":3: } without a {" },
+	{ "workers = \"1\n\"", ":1: string is not closed on its line" },
+	{ "\nworkers = '1", ":2: string is not closed on its line" },
+	{ "\n/* workers", ":2: comment is not closed" },
+	{ "a = \"${B\"\n}", ":1: ${ is not closed by }" },
+	{ "a = ${B", ":1: ${ is not closed by }" },
+	{ "workers = \"1\\0\"", ":1: a string cannot hold a NUL" },
+	{ "workers = \"1\\x00\"", ":1: a string cannot hold a NUL" },
+	{ "workers = \"1\\400\"", ":1: invalid octal number '\\400'" },
+	{ "workers = 1\n\001", ":2: control character" },
+	{ "workers 1", ":1: missing equal sign after option 'workers'" },
+	{ "workers =", ":2: premature end of file" },
+	{ "workers = { 1 }", ":1: unexpected token '{'" },
+	{ "workers += 1",
+	    ":1: attempt to append to non-list option 'workers'" },
+	{ "workers + 1", ":1: stray +" },
+	{ "workers = 1 * 2", ":1: stray *" },
+	{ "\"workers\" = 1", ":1: the name of a directive is not quoted" },
+	{ "spool|size = 1G", ":1: | stands in quoted strings only" },
+	{ "listen { }", ":1: missing title for section 'listen'" },
+	{ "include = 1", ":1: missing parenthesis for function 'include'" },
+	{ "include(\"a\", \"b\")", ":1: write include(\"FILE\")" },
+	{ "include(a)", ":1: write include(\"FILE\")" },
+	{ "include(", ":2: write include(\"FILE\")" },
+	{ "workers(\"1\")", ":1: ( goes with include only" },
+	{ LISTEN "spool { include(\"x\") }",
+	    ":2: spool: include stands outside of sections: is a } missing?" },
+	{ "'' ''", ":1: syntax error" },
+};
+
+static void
+check_all(const struct bad *list, size_t n)
+{
+	char message[1100];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		(void)snprintf(message, sizeof(message), "rwrelay.conf%s",
+		    list[i].message);
+		load_bad(list[i].text, ST_CONFIG, message);
+	}
+}
+
+static void
+bad_values_are_named(void **state)
+{
+	(void)state;
+	check_all(bad_values, sizeof(bad_values) / sizeof(bad_values[0]));
+}
+
+static void
+what_does_not_go_together_is_found(void **state)
+{
+	(void)state;
+	check_all(bad_wholes, sizeof(bad_wholes) / sizeof(bad_wholes[0]));
+}
+
+static void
+bad_grammar_is_found(void **state)
+{
+	(void)state;
+	check_all(bad_grammar, sizeof(bad_grammar) / sizeof(bad_grammar[0]));
+}
+
+static void
+files_that_cannot_be_read(void **state)
+{
+	struct config_error why;
+	struct config *c = NULL;
+	char *large = malloc(2 << 20);
+
+	(void)state;
+	assert_int_equal(config_load("nowhere", &c, &why), ST_MISSING);
+	assert_string_equal(why.text, "nowhere: No such file or directory");
+	assert_int_equal(config_load("/", &c, &why), ST_SYSTEM);
+	assert_string_equal(why.text, "/: Is a directory");
+	assert_non_null(large);
+	memset(large, '\n', 2 << 20);
+	put("rwrelay.conf", large, 2 << 20);
+	free(large);
+	assert_int_equal(config_load("rwrelay.conf", &c, &why), ST_CONFIG);
+	assert_string_equal(why.text, "rwrelay.conf: file is too large");
+	put("rwrelay.conf", "workers\0= 1", 11);
+	assert_int_equal(config_load("rwrelay.conf", &c, &why), ST_CONFIG);
+	assert_string_equal(why.text, "rwrelay.conf:1: control character");
+	assert_null(c);
+}
+
+static void
+too_many_sections(void **state)
+{
+	char *text = malloc(65 * 64), *p = text;
+	int i;
+
+	(void)state;
+	assert_non_null(text);
+	for (i = 0; i < 65; i++)
+		p += sprintf(p, "listen a%d { address = \"127.0.0.1:%d\" }\n", i,
+		    i + 1);
+	load_bad(text, ST_CONFIG,
+	    "rwrelay.conf:65: listen \"a64\": more than 64 sections of this "
+	    "kind");
+	free(text);
+}
+
+/* ---- values ---------------------------------------------------------------------- */
+
+static void
+numbers_with_units(void **state)
+{
+	static const struct {
+		enum value_type type;
+		const char *text;
+		int64_t value;		/* -1: refused */
+	} list[] = {
+		{ VALUE_COUNT, "0", 0 }, { VALUE_COUNT, "007", 7 },
+		{ VALUE_COUNT, "50k", 50000 }, { VALUE_COUNT, "2M", 2000000 },
+		{ VALUE_COUNT, "1G", -1 }, { VALUE_COUNT, "1K", -1 },
+		{ VALUE_COUNT, "", -1 }, { VALUE_COUNT, "k", -1 },
+		{ VALUE_COUNT, "1 k", -1 }, { VALUE_COUNT, "+1", -1 },
+		{ VALUE_COUNT, "1.5k", -1 }, { VALUE_COUNT, "0x10", -1 },
+		{ VALUE_COUNT, "9223372036854775807", INT64_MAX },
+		{ VALUE_COUNT, "9223372036854775808", -1 },
+		{ VALUE_COUNT, "9223372036854775k", 9223372036854775000 },
+		{ VALUE_COUNT, "9223372036854776k", -1 },
+		{ VALUE_SIZE, "1", 1 }, { VALUE_SIZE, "1K", 1024 },
+		{ VALUE_SIZE, "3M", 3 << 20 }, { VALUE_SIZE, "1T", 1LL << 40 },
+		{ VALUE_SIZE, "1k", -1 }, { VALUE_SIZE, "1KB", -1 },
+		{ VALUE_SIZE, "8388608T", -1 },
+		{ VALUE_DURATION, "0", 0 }, { VALUE_DURATION, "0s", 0 },
+		{ VALUE_DURATION, "5", -1 }, { VALUE_DURATION, "5ms", 5000000 },
+		{ VALUE_DURATION, "5s", 5 * CLOCK_S },
+		{ VALUE_DURATION, "5m", 300 * CLOCK_S },
+		{ VALUE_DURATION, "5h", 18000 * CLOCK_S },
+		{ VALUE_DURATION, "5d", 432000 * CLOCK_S },
+		{ VALUE_DURATION, "106752d", -1 },
+		{ VALUE_DURATION, "5min", -1 }, { VALUE_DURATION, "-5s", -1 },
+	};
+	uint64_t v;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		v = 4711;
+		if (list[i].value == -1) {
+			assert_false(value_number(list[i].type, list[i].text, &v));
+			assert_int_equal(v, 4711);
+		} else {
+			assert_true(value_number(list[i].type, list[i].text, &v));
+			assert_int_equal(v, list[i].value);
+		}
+	}
+	assert_int_equal(value_word("a|bc|d", "bc"), 1);
+	assert_int_equal(value_word("a|bc|d", "d"), 2);
+	assert_int_equal(value_word("a|bc|d", "b"), -1);
+	assert_int_equal(value_word("a|bc|d", ""), -1);
+	assert_int_equal(value_word("a|bc|d", "a|bc"), -1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_not_said_is_as_usual),
+		cmocka_unit_test(every_directive_reaches_its_field),
+		cmocka_unit_test(environment_and_escapes),
+		cmocka_unit_test(comments_go_everywhere_and_keep_the_lines),
+		cmocka_unit_test(includes_are_read_beside_their_file),
+		cmocka_unit_test(a_good_file_after_each_bad_one),
+		cmocka_unit_test(bad_values_are_named),
+		cmocka_unit_test(what_does_not_go_together_is_found),
+		cmocka_unit_test(bad_grammar_is_found),
+		cmocka_unit_test(files_that_cannot_be_read),
+		cmocka_unit_test(too_many_sections),
+		cmocka_unit_test(numbers_with_units),
+	};
+
+	return cmocka_run_group_tests(tests, enter_directory, leave_directory);
+}

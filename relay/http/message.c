@@ -160,7 +160,8 @@ http_retry_after(struct bytes value, int64_t wall_ns)
 	text[value.n] = '\0';
 	if (!parse_date(text, &at))
 		return -1;
-	left = (int64_t)at < most * 3 ? (int64_t)at * CLOCK_S - wall_ns : most;
+	left = (int64_t)at < most * 3 ? (int64_t)at * CLOCK_S - wall_ns :
+	    most * CLOCK_S;
 	return left >= 0 ? left : -1;
 }
 

@@ -361,8 +361,8 @@ test_not_http(void **state)
 		"HTTP/1.1 200 OK\n\n",
 		"HTTP/1.1 99 Low\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
-		    "Transfer-Encoding: chunked\r\n\r\n",
+		("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+		    "Transfer-Encoding: chunked\r\n\r\n"),
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
 		"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",

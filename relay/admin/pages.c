@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "admin/process.h"
 #include "base/clock.h"
 #include "base/metric.h"
 #include "config.h"
@@ -15,7 +16,7 @@
 #define PAGE_BYTES_MAX (64 * 1024 * 1024)
 
 static bool ready;
-static int64_t started;			/* clock_mono when the routes were asked for */
+static int64_t started, started_wall;	/* when the routes were asked for */
 
 /* ---- answering ---------------------------------------------------------------- */
 
@@ -75,6 +76,14 @@ show_metrics(struct http_request *r, void *arg)
 	if (!body)
 		return ST_NO_MEMORY;
 	metric_render(body);
+	(void)buf_printf(body, "# HELP rwrelay_build_info 1, by version.\n"
+	    "# TYPE rwrelay_build_info gauge\n"
+	    "rwrelay_build_info{version=\"%s\"} 1\n"
+	    "# HELP process_start_time_seconds Unix time of the start.\n"
+	    "# TYPE process_start_time_seconds gauge\n"
+	    "process_start_time_seconds %.3f\n", PACKAGE_VERSION,
+	    (double)started_wall / 1e9);
+	process_render(body);
 	return answer(r, 200,
 	    BYTES_LIT("text/plain; version=0.0.4; charset=utf-8"), body);
 }
@@ -240,6 +249,7 @@ const struct http_route *
 pages_routes(size_t *n)
 {
 	started = clock_mono();
+	started_wall = clock_wall();
 	*n = sizeof(routes) / sizeof(routes[0]);
 	return routes;
 }

@@ -90,15 +90,19 @@ fill_word(struct load *l, const struct place *at, const struct directive *d,
 	return ST_OK;
 }
 
-/* Headers may hold secrets: of what has a colon only the part before is shown. */
+/* Headers and urls may hold secrets: of a header the name is shown, of a url what
+ * comes after user and password. */
 static enum status
 refuse_text(struct load *l, const struct place *at, const struct directive *d,
     const char *text, const char *wrong)
 {
+	const char *secret = d->check == check_url ? strrchr(text, '@') : NULL;
 	char cut[60], value[80];
-	size_t n = d->check == check_header ? strcspn(text, ":") : strlen(text);
 
-	(void)snprintf(cut, sizeof(cut), "%.*s", (int)(n < 60 ? n : 60), text);
+	(void)snprintf(cut, sizeof(cut), "%s%s", secret ? "..." : "",
+	    secret ? secret : text);
+	if (d->check == check_header)
+		cut[strcspn(cut, ":")] = '\0';
 	return place_refuse(at, l->why, "directive %s: value %s: %s", d->name,
 	    place_shown(cut, value, sizeof(value)), wrong);
 }

@@ -366,6 +366,9 @@ static const struct bad bad_values[] = {
 	    "blanks, ?, # and the like" },
 	{ LISTEN "upstream x { url = \"https://x/\" }", ":2: upstream \"x\": "
 	    "directive url: value https://x/: https is not supported yet" },
+	{ LISTEN "upstream x { url = 'http://me:secret@x/' }", ":2: upstream "
+	    "\"x\": directive url: value ...@x/: user and password do not "
+	    "belong in the URL" },
 	{ LISTEN "upstream x { url = 'http://x/' headers = 'X-A' }",
 	    ":2: upstream \"x\": directive headers: value X-A: a header is "
 	    "written \"Name: value\"" },

@@ -91,6 +91,20 @@ assert_holds(const char *text, const char *part)
 		fail_msg("\"%s\" is not in:\n%s", part, text);
 }
 
+/* Of a metric without labels. */
+static double
+figure(const char *page_text, const char *name)
+{
+	char start[100];
+	const char *line;
+
+	(void)snprintf(start, sizeof(start), "\n%s ", name);
+	line = strstr(page_text, start);
+	if (!line)
+		fail_msg("no %s", name);
+	return strtod(line + strlen(start), NULL);
+}
+
 static struct metric_group *
 some_figures(void)
 {
@@ -143,6 +157,12 @@ metrics_are_text_of_its_version(void **state)
 	    "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
 	assert_holds(answer,
 	    "\nrwrelay_upstream_samples_total{upstream=\"central\"} 1234567\n");
+	assert_holds(answer, "\nrwrelay_build_info{version=\"");
+	assert_true(figure(answer, "process_start_time_seconds") > 1.7e9);
+	assert_true(figure(answer, "process_resident_memory_bytes") > 1e5);
+	assert_true(figure(answer, "process_open_fds") >= 3);
+	assert_true(figure(answer, "process_open_fds") < 100);
+	assert_true(figure(answer, "process_max_fds") >= 100);
 	free(answer);
 	metric_group_free(&up);
 }

@@ -11,21 +11,11 @@
 #define RW_HTTP_CLIENT_H
 
 #include "http/message.h"
+#include "http/url.h"
 #include "io/loop.h"
 
 struct http_client;
 struct http_exchange;
-
-/* An absolute http URL taken apart.  Text borrowed from `url`'s copy inside. */
-struct http_url {
-	char host[256];
-	char port[8];
-	char path[1024];		/* with query, at least "/" */
-	char authority[272];		/* for Host */
-	bool tls;
-};
-/* NULL, or a sentence on what is wrong (static). */
-const char *http_url_parse(const char *url, struct http_url *out);
 
 struct http_client_opts {
 	struct http_url url;		/* https is refused as yet */

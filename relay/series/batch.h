@@ -62,9 +62,11 @@ struct batch_buckets {
 
 enum batch_reset_hint { RESET_UNKNOWN, RESET_YES, RESET_NO, RESET_GAUGE };
 
+#define BATCH_SCHEMA_CUSTOM (-53)
+
 struct batch_histogram {
 	uint32_t series;
-	int32_t schema;			/* -53: custom buckets */
+	int32_t schema;			/* BATCH_SCHEMA_CUSTOM: custom buckets */
 	int64_t ms;
 	int64_t start_ms;		/* 0: not given */
 	uint64_t sum_bits;		/* STALE_MARKER: the whole is one */

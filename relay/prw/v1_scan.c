@@ -1,4 +1,4 @@
-/* v1.c - prometheus.WriteRequest.
+/* v1_scan.c - prometheus.WriteRequest, read.
  *
  * What is hot is the label block: nine parts in ten of the message, passed over
  * label by label and hashed, neither parsed nor copied.
@@ -7,8 +7,6 @@
 
 #include "base/utf8.h"
 #include "prw/scan_priv.h"
-
-/* ---- reading ------------------------------------------------------------- */
 
 /* What a series takes of a body, about: its label block and a sample. */
 #define SERIES_BYTES 192

@@ -1,4 +1,4 @@
-/* v2.c - io.prometheus.write.v2.Request.
+/* v2_scan.c - io.prometheus.write.v2.Request, read.
  *
  * Reading goes over the message twice: symbols may stand behind the series that
  * refer to them.  Each symbol is hashed once, and a series' key is made of the
@@ -9,7 +9,7 @@
 #include "base/utf8.h"
 #include "prw/scan_priv.h"
 
-/* ---- reading ------------------------------------------------------------- */
+/* ---- references ---------------------------------------------------------- */
 
 /* What a series takes of a body, about: references and a sample. */
 #define SERIES_BYTES 48
@@ -106,7 +106,7 @@ key_of(struct reading *v, struct refs *refs, struct hash128 *key)
 		return ST_BAD_PROTOBUF;
 	refs->n = n;
 	*key = hash_join_end(&j, &v->join, n);
-	key->lo |= 1;		/* see v1.c */
+	key->lo |= 1;		/* see v1_scan.c */
 	return n % 2 == 0 ? st : ST_BAD_SYMBOL;
 }
 

@@ -393,7 +393,7 @@ set_header(struct http_header *h, const char *name, const char *value)
 	*h = (struct http_header){ bytes_str(name), bytes_str(value) };
 }
 
-static void
+static enum status
 send_request(struct forwarder *f, struct lane *l)
 {
 	struct http_call call = {
@@ -401,6 +401,7 @@ send_request(struct forwarder *f, struct lane *l)
 		.headers = { f->headers, HEADERS_OWN + f->opts.headers.n },
 		.body = buf_bytes(&l->body),
 	};
+	enum status st;
 
 	set_header(&f->headers[0], "User-Agent", f->opts.user_agent);
 	set_header(&f->headers[1], "Content-Encoding", "snappy");
@@ -408,11 +409,14 @@ send_request(struct forwarder *f, struct lane *l)
 	    payload_content_type(l->proto));
 	set_header(&f->headers[3], "X-Prometheus-Remote-Write-Version",
 	    payload_version(l->proto));
+	l->sent_at = clock_mono();
+	st = http_client_send(f->client, &call, done, l, &l->exchange);
+	if (st != ST_OK)
+		return st;
 	metric_group_add(f->metrics, METRIC_UP_REQUESTS, 1);
 	metric_group_add(f->metrics, METRIC_UP_BYTES, (int64_t)call.body.n);
 	metric_group_add(f->metrics, METRIC_UP_IN_FLIGHT, 1);
-	l->sent_at = clock_mono();
-	http_client_send(f->client, &call, done, l, &l->exchange);
+	return ST_OK;
 }
 
 /* True if something is in flight now. */
@@ -427,16 +431,16 @@ start(struct forwarder *f, struct lane *l)
 		st = lane_build(l, &f->tools, f->proto);
 		if (st == ST_END)
 			return false;
-		if (st != ST_OK) {
+		if (st == ST_OK && l->body.len == 0) {
+			/* no words for it in this protocol: counted as loss */
+			let_go(f, l);
+			continue;
+		}
+		if (st == ST_OK)
+			st = send_request(f, l);
+		if (st != ST_OK)
 			hold(f, false, -1, st, NULL);
-			return false;
-		}
-		if (l->body.len > 0) {
-			send_request(f, l);
-			return true;
-		}
-		/* no words for it in this protocol: counted as loss */
-		let_go(f, l);
+		return st == ST_OK;
 	}
 }
 

@@ -23,6 +23,7 @@ struct loop {
 	struct loop_msg *first, **last;
 	struct loop_hook *hooks;
 	struct loop_timer *timers;
+	bool stopped;
 };
 
 static struct loop *loops;
@@ -117,6 +118,18 @@ loop_hook_remove(struct loop *l, struct loop_hook *h)
 	while (*at != h)
 		at = &(*at)->next;
 	*at = h->next;
+}
+
+void
+loop_stop(struct loop *l)
+{
+	l->stopped = true;
+}
+
+bool
+fake_stopped(const struct loop *l)
+{
+	return l->stopped;
 }
 
 /* ---- timers ---------------------------------------------------------------------- */

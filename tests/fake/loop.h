@@ -16,6 +16,8 @@ void fake_settle(void);
 void fake_turn(struct loop *);
 /* Lets time pass (clock_mono and clock_wall), settling whenever a timer is due. */
 void fake_pass(int64_t ns);
+/* Whether loop_stop() was called; the loop turns on all the same. */
+bool fake_stopped(const struct loop *);
 /* Makes both clocks the fake's: at the start of the test's main. */
 void fake_clock_init(void);
 

@@ -1,0 +1,586 @@
+/* daemon.c - options, the parts in their order, running, stopping.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The only place with the whole picture.  Threads: this one (signals, admin pages),
+ * one a worker, one for the spool, one an upstream.
+ *
+ * Stopping (SIGTERM, SIGINT): no new connections and requests; requests under way are
+ * answered; then each upstream is given what is left to give while it takes it; then
+ * cursors are synced and everything ends, after `stop-timeout` at the latest.  */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "admin/pages.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "forward/forwarder.h"
+#include "http/server.h"
+#include "ingest/receive.h"
+#include "io/listener.h"
+#include "io/loop.h"
+#include "io/worker.h"
+#include "spool/disk.h"
+#include "spool/spool.h"
+
+#define DEFAULT_CONFIG "/etc/rwrelay/rwrelay.conf"
+#define PATHS_ALWAYS 3
+
+static const char *const always[PATHS_ALWAYS] = {
+	"/api/v1/write", "/api/v1/push", "/api/v1/receive",
+};
+
+/* A listen section on a worker. */
+struct gate {
+	struct daemon *daemon;
+	struct loop *loop;		/* borrowed */
+	struct listener *listener;	/* owned */
+	struct http_server *server;	/* owned */
+	struct http_route *routes;	/* owned */
+	struct loop_msg msg;
+};
+
+struct upstream {
+	struct loop *loop;		/* owned */
+	struct forwarder *forwarder;	/* owned */
+};
+
+struct daemon {
+	struct config *config;		/* owned */
+	struct loop *main;		/* owned */
+	struct workers *workers;	/* owned */
+	struct loop *spool_loop;	/* owned */
+	struct spool *spool;		/* owned */
+	struct ingest *ingest;		/* owned */
+	struct gate *gates;		/* owned: sections times workers */
+	size_t n_gates;
+	struct upstream *upstreams;	/* owned */
+	size_t n_upstreams;
+	struct listener *admin_listener;	/* owned */
+	struct http_server *admin;	/* owned */
+
+	int signal_fd;
+	struct loop_watch *signals;	/* owned */
+	struct loop_timer *give_up;	/* owned: requests under way */
+	size_t n_draining;		/* gates that are not done */
+	int64_t stop_by;		/* clock_mono; 0: not stopping */
+	bool spool_started;
+};
+
+/* ---- options ----------------------------------------------------------------------- */
+
+struct options {
+	const char *file;
+	bool check_only;
+};
+
+static void
+usage(FILE *to)
+{
+	(void)fprintf(to, "usage: rwrelay [-f FILE] [-n] [-V]\n"
+	    "  -f FILE  configuration (default " DEFAULT_CONFIG ")\n"
+	    "  -n       check the configuration and exit\n"
+	    "  -V       print the version and exit\n"
+	    "See rwrelay(8) and rwrelay.conf(5).\n");
+}
+
+static void
+read_options(int argc, char **argv, struct options *o)
+{
+	int c;
+
+	*o = (struct options){ .file = DEFAULT_CONFIG };
+	while ((c = getopt(argc, argv, "f:nVh")) != -1) {
+		switch (c) {
+		case 'f':
+			o->file = optarg;
+			break;
+		case 'n':
+			o->check_only = true;
+			break;
+		case 'V':
+			(void)printf("rwrelay " PACKAGE_VERSION "\n");
+			exit(EXIT_SUCCESS);
+		case 'h':
+			usage(stdout);
+			exit(EXIT_SUCCESS);
+		default:
+			usage(stderr);
+			exit(2);
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		exit(2);
+	}
+}
+
+/* ---- building ------------------------------------------------------------------------- */
+
+/* A descriptor that systemd passed for this section, or -1. */
+static int
+passed_fd(const char *name)
+{
+	char **names = NULL;
+	int i, n, fd = -1;
+
+	n = sd_listen_fds_with_names(0, &names);
+	for (i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			fd = SD_LISTEN_FDS_START + i;
+	for (i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return fd;
+}
+
+static void
+accepted(int fd, const struct loop_addr *peer, void *arg)
+{
+	http_server_adopt(arg, fd, peer);
+}
+
+static enum status
+open_server(struct daemon *d, struct gate *g, size_t worker,
+    const struct config_listen *cl)
+{
+	struct http_server_opts so = d->config->http;
+	size_t i, n = PATHS_ALWAYS + cl->paths.n;
+
+	g->routes = calloc(n, sizeof(*g->routes));
+	if (!g->routes)
+		return ST_NO_MEMORY;
+	for (i = 0; i < n; i++)
+		g->routes[i] = (struct http_route){
+			.method = "POST",
+			.path = i < PATHS_ALWAYS ? always[i] :
+			    cl->paths.item[i - PATHS_ALWAYS],
+			.handler = &receive_handler,
+			.arg = ingest_door(d->ingest, worker),
+		};
+	so.routes = g->routes;
+	so.n_routes = n;
+	so.count = true;
+	so.max_connections =
+	    (so.max_connections + d->n_gates - 1) / d->n_gates;
+	return http_server_new(g->loop, &so, &g->server);
+}
+
+/* Binds each section once; its workers' sockets are clones. */
+static enum status
+open_listeners(struct daemon *d)
+{
+	size_t n_workers = workers_count(d->workers), i, w;
+	struct listener_opts lo;
+	enum status st;
+
+	d->n_gates = d->config->n_listens * n_workers;
+	d->gates = calloc(d->n_gates, sizeof(*d->gates));
+	if (!d->gates)
+		return ST_NO_MEMORY;
+	for (i = 0; i < d->config->n_listens; i++) {
+		struct gate *first = &d->gates[i * n_workers];
+
+		lo = d->config->listens[i].listener;
+		lo.fd = passed_fd(lo.name);
+		st = listener_open(&lo, &first->listener);
+		for (w = 1; w < n_workers && st == ST_OK; w++)
+			st = listener_clone(first->listener,
+			    &first[w].listener);
+		if (st != ST_OK) {
+			log_error("listen-failed", "listen=%s address=%s "
+			    "reason=%s hint=\"is the address in use, is it this "
+			    "host's?\"", lo.name, lo.address,
+			    status_info(st)->word);
+			return st;
+		}
+	}
+	return ST_OK;
+}
+
+static enum status
+open_gates(struct daemon *d)
+{
+	size_t n_workers = workers_count(d->workers), i;
+	enum status st = ST_OK;
+
+	for (i = 0; i < d->n_gates && st == ST_OK; i++) {
+		struct gate *g = &d->gates[i];
+
+		g->daemon = d;
+		g->loop = workers_loop(d->workers, i % n_workers);
+		st = open_server(d, g, i % n_workers,
+		    &d->config->listens[i / n_workers]);
+		if (st == ST_OK)
+			st = listener_start(g->listener, g->loop, accepted,
+			    g->server);
+	}
+	return st;
+}
+
+static enum status
+open_spool(struct daemon *d)
+{
+	const struct spool_opts *so = &d->config->spool;
+	enum status st;
+
+	st = loop_new("spool", &d->spool_loop);
+	if (st == ST_OK)
+		st = spool_open(so, &disk_posix, d->spool_loop, &d->spool);
+	if (st != ST_OK)
+		log_error("spool-failed", "directory=%s reason=%s why=\"%s\"",
+		    so->directory, status_info(st)->word,
+		    status_info(st)->sentence);
+	return st;
+}
+
+static enum status
+open_ingest(struct daemon *d)
+{
+	size_t n = workers_count(d->workers), i;
+	struct loop **loops = calloc(n, sizeof(struct loop *));
+	enum status st;
+
+	if (!loops)
+		return ST_NO_MEMORY;
+	for (i = 0; i < n; i++)
+		loops[i] = workers_loop(d->workers, i);
+	st = ingest_new(&d->config->ingest, d->spool, loops, n, &d->ingest);
+	free(loops);
+	return st;
+}
+
+static enum status
+open_upstreams(struct daemon *d)
+{
+	struct config *c = d->config;
+	enum status st;
+	size_t i;
+
+	if (c->n_upstreams == 0)
+		log_warn("no-upstream", "hint=\"requests are stored until the "
+		    "spool is full; add an upstream section\"");
+	d->upstreams = calloc(c->n_upstreams + 1, sizeof(*d->upstreams));
+	if (!d->upstreams)
+		return ST_NO_MEMORY;
+	for (i = 0; i < c->n_upstreams; i++) {
+		struct upstream *u = &d->upstreams[i];
+		struct forward_opts fo = c->upstreams[i].forward;
+
+		d->n_upstreams++;
+		fo.user_agent = "rwrelay/" PACKAGE_VERSION;
+		st = loop_new(fo.name, &u->loop);
+		if (st == ST_OK)
+			st = forwarder_new(&fo, d->spool, &disk_posix,
+			    c->spool.directory, u->loop, &u->forwarder);
+		if (st != ST_OK) {
+			log_error("upstream-failed", "upstream=%s reason=%s "
+			    "why=\"%s\"", fo.name, status_info(st)->word,
+			    status_info(st)->sentence);
+			return st;
+		}
+	}
+	return ST_OK;
+}
+
+static enum status
+open_admin(struct daemon *d)
+{
+	const struct listener_opts *lo = &d->config->admin.listener;
+	struct http_server_opts so = d->config->http;
+	enum status st;
+
+	if (!lo->address)
+		return ST_OK;
+	so.routes = pages_routes(&so.n_routes);
+	so.max_connections = 64;
+	so.max_body_bytes = 0;
+	so.count = false;
+	st = http_server_new(d->main, &so, &d->admin);
+	if (st == ST_OK)
+		st = listener_open(lo, &d->admin_listener);
+	if (st == ST_OK)
+		st = listener_start(d->admin_listener, d->main, accepted,
+		    d->admin);
+	if (st != ST_OK)
+		log_error("listen-failed", "listen=admin address=%s reason=%s",
+		    lo->address, status_info(st)->word);
+	return st;
+}
+
+static enum status
+build(struct daemon *d)
+{
+	enum status st;
+
+	/* addresses first: a second daemon by mistake ends here */
+	st = workers_new(d->config->workers, &d->workers);
+	if (st == ST_OK)
+		st = open_listeners(d);
+	if (st == ST_OK)
+		st = open_spool(d);
+	if (st == ST_OK)
+		st = open_ingest(d);
+	if (st == ST_OK)
+		st = open_upstreams(d);
+	if (st == ST_OK)
+		st = open_admin(d);
+	if (st == ST_OK)
+		st = open_gates(d);
+	return st;
+}
+
+static enum status
+start(struct daemon *d)
+{
+	enum status st;
+	size_t i;
+
+	st = loop_start(d->spool_loop);
+	if (st != ST_OK)
+		return st;
+	d->spool_started = true;
+	for (i = 0; i < d->n_upstreams && st == ST_OK; i++)
+		st = loop_start(d->upstreams[i].loop);
+	if (st == ST_OK)
+		st = workers_start(d->workers);
+	return st;
+}
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static void
+requests_over(struct daemon *d)
+{
+	loop_timer_stop(d->give_up);
+	loop_stop(d->main);
+}
+
+static void
+gate_drained_here(struct loop_msg *m)
+{
+	struct gate *g = container_of(m, struct gate, msg);
+
+	if (--g->daemon->n_draining == 0)
+		requests_over(g->daemon);
+}
+
+static void
+gate_drained(void *arg)
+{
+	struct gate *g = arg;
+
+	loop_post(g->daemon->main, &g->msg, gate_drained_here);
+}
+
+static void
+drain_gate(struct loop_msg *m)
+{
+	struct gate *g = container_of(m, struct gate, msg);
+
+	listener_close(&g->listener);
+	http_server_drain(g->server, gate_drained, g);
+}
+
+static void
+give_up(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_warn("stop-timeout", "hint=\"some requests were not answered, their "
+	    "senders will send them again\"");
+	requests_over(d);
+}
+
+static void
+begin_stop(struct daemon *d)
+{
+	size_t i;
+
+	if (d->stop_by) {
+		give_up(d);
+		return;
+	}
+	log_info("stopping", "timeout=%.0fs",
+	    (double)d->config->stop_timeout_ns / 1e9);
+	(void)sd_notify(0, "STOPPING=1");
+	pages_set_ready(false);
+	d->stop_by = clock_mono() + d->config->stop_timeout_ns;
+	ingest_stop(d->ingest);
+	d->n_draining = d->n_gates;
+	for (i = 0; i < d->n_gates; i++)
+		loop_post(d->gates[i].loop, &d->gates[i].msg, drain_gate);
+	/* the rest of the time is for the upstreams */
+	loop_timer_start(d->give_up, d->config->stop_timeout_ns / 2);
+}
+
+static void
+on_signal(unsigned ready, void *arg)
+{
+	struct daemon *d = arg;
+	struct signalfd_siginfo info;
+
+	(void)ready;
+	while (read(d->signal_fd, &info, sizeof(info)) ==
+	    (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			log_warn("no-reload", "hint=\"restart to take a new "
+			    "configuration: nothing is lost by it\"");
+		else
+			begin_stop(d);
+	}
+}
+
+/* The upstreams end their loops themselves, in the time that is left. */
+static void
+stop_upstreams(struct daemon *d)
+{
+	int64_t left = d->stop_by - clock_mono();
+	size_t i;
+
+	if (left < 0)
+		left = 0;
+	for (i = 0; i < d->n_upstreams; i++)
+		forwarder_drain(d->upstreams[i].forwarder, left);
+	for (i = 0; i < d->n_upstreams; i++)
+		loop_join(d->upstreams[i].loop);
+}
+
+static void
+stop_loops(struct daemon *d)
+{
+	stop_upstreams(d);
+	workers_stop(d->workers);
+	if (d->spool_started) {
+		loop_stop(d->spool_loop);
+		loop_join(d->spool_loop);
+	}
+}
+
+static void
+tear_down(struct daemon *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_gates; i++) {
+		listener_close(&d->gates[i].listener);
+		http_server_free(&d->gates[i].server);
+		free(d->gates[i].routes);
+	}
+	free(d->gates);
+	listener_close(&d->admin_listener);
+	http_server_free(&d->admin);
+	for (i = 0; i < d->n_upstreams; i++)
+		forwarder_free(&d->upstreams[i].forwarder);
+	spool_close(&d->spool);
+	ingest_free(&d->ingest);
+	for (i = 0; i < d->n_upstreams; i++)
+		loop_free(&d->upstreams[i].loop);
+	free(d->upstreams);
+	loop_free(&d->spool_loop);
+	workers_free(&d->workers);
+	loop_timer_free(&d->give_up);
+	loop_watch_free(&d->signals);
+	loop_free(&d->main);
+	config_free(&d->config);
+	if (d->signal_fd != -1)
+		(void)close(d->signal_fd);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static enum status
+catch_signals(struct daemon *d)
+{
+	enum status st;
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	/* before any thread: all inherit the mask */
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+		return ST_SYSTEM;
+	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (d->signal_fd == -1)
+		return ST_SYSTEM;
+	st = loop_watch_new(d->main, d->signal_fd, on_signal, d, &d->signals);
+	if (st == ST_OK)
+		st = loop_timer_new(d->main, give_up, d, &d->give_up);
+	if (st == ST_OK)
+		loop_watch_want(d->signals, LOOP_READ);
+	return st;
+}
+
+static void
+failed_to_start(enum status st)
+{
+	log_error("start-failed", "reason=%s why=\"%s\"",
+	    status_info(st)->word, status_info(st)->sentence);
+}
+
+static int
+run(struct daemon *d)
+{
+	enum status st;
+
+	st = loop_new("main", &d->main);
+	if (st == ST_OK)
+		st = catch_signals(d);
+	if (st == ST_OK)
+		st = build(d);
+	if (st != ST_OK) {
+		failed_to_start(st);
+		tear_down(d);
+		return EXIT_FAILURE;
+	}
+	st = start(d);
+	if (st != ST_OK) {
+		/* threads run already: the process ends as it is */
+		failed_to_start(st);
+		return EXIT_FAILURE;
+	}
+	log_info("ready", "version=" PACKAGE_VERSION " workers=%zu listens=%zu "
+	    "upstreams=%zu", workers_count(d->workers), d->config->n_listens,
+	    d->n_upstreams);
+	pages_set_ready(true);
+	(void)sd_notify(0, "READY=1");
+	loop_run(d->main);
+	stop_loops(d);
+	tear_down(d);
+	log_info("stopped", "version=" PACKAGE_VERSION);
+	return EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct daemon d = { .signal_fd = -1 };
+	struct config_error why;
+	struct options o;
+
+	read_options(argc, argv, &o);
+	if (config_load(o.file, &d.config, &why) != ST_OK) {
+		(void)fprintf(stderr, "rwrelay: %s\n", why.text);
+		return EXIT_FAILURE;
+	}
+	if (o.check_only) {
+		(void)fprintf(stderr, "rwrelay: %s is fine\n", o.file);
+		config_free(&d.config);
+		return EXIT_SUCCESS;
+	}
+	log_set_level(d.config->log_level);
+	return run(&d);
+}

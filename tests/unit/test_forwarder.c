@@ -1,0 +1,763 @@
+/* test_forwarder.c - what an upstream gets, through thick and thin.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Sessions, spool, cursor and forwarder are the real ones; the disk is in memory, the
+ * upstream is a function, and time passes when a test says so.  An edge's n-th request
+ * has POINTS samples of value n, so the upstream can tell what came, how often, in which
+ * order and whether it was whole.                                           */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/metric.h"
+#include "fake/client.h"
+#include "fake/disk_ram.h"
+#include "fake/loop.h"
+#include "forward/forwarder.h"
+#include "ingest/session.h"
+#include "prw/payload.h"
+#include "prw/v1.h"
+#include "prw/v2.h"
+#include "spool/spool.h"
+
+#define POINTS 3
+#define EDGES 8
+#define REQUESTS 600
+
+/* ---- an upstream ------------------------------------------------------------------ */
+
+struct receiver {
+	/* how it behaves */
+	enum status st;			/* not ST_OK: it does not answer so */
+	int http;			/* what it answers, 0: success */
+	int http_v2;			/* likewise, to 2.0; 0: as http */
+	bool only_v1;			/* success without Written, stores nothing */
+	const char *retry_after;
+	int64_t after_ns;
+	int poison_edge, poison_number;	/* 400 to what holds this request; -1 */
+	bool lose_answer;		/* takes it, and the connection is cut */
+
+	/* what it saw */
+	unsigned requests, v1, v2;
+	unsigned came[EDGES][REQUESTS];
+	unsigned reorders, torn;
+	int last[EDGES];
+	int64_t last_request_at, least_gap;
+};
+
+static struct hash_key key;
+
+static void
+receiver_init(struct receiver *r)
+{
+	int i;
+
+	memset(r, 0, sizeof(*r));
+	r->poison_edge = -1;
+	r->after_ns = CLOCK_MS;
+	r->least_gap = INT64_MAX;
+	for (i = 0; i < EDGES; i++)
+		r->last[i] = -1;
+}
+
+static bool
+said_v2(const struct http_call *call)
+{
+	enum payload_proto p;
+
+	assert_int_equal(payload_proto_of(http_header(call->headers,
+	    "content-type"), &p), ST_OK);
+	assert_true(bytes_eq(http_header(call->headers,
+	    "x-prometheus-remote-write-version"),
+	    bytes_str(payload_version(p))));
+	return p == PAYLOAD_V2;
+}
+
+static struct batch *
+unpack(const struct http_call *call, bool v2)
+{
+	struct batch *b = batch_new((size_t)1 << 24, 0);
+	struct bytes raw;
+
+	assert_int_equal(payload_unpack(call->body, (size_t)1 << 24, b->arena,
+	    &raw), ST_OK);
+	assert_int_equal(v2 ? v2_scan(raw, &key, b) : v1_scan(raw, &key, b),
+	    ST_OK);
+	return b;
+}
+
+static int
+edge_of(const struct batch *b, const struct batch_sample *s)
+{
+	struct label label[8];
+	uint32_t n, i;
+
+	assert_int_equal(b->labels(b, &b->entries[s->series], label, 8, &n),
+	    ST_OK);
+	for (i = 0; i < n; i++)
+		if (bytes_eq(label[i].name, BYTES_LIT("edge")))
+			return label[i].value.p[0] - '0';
+	fail_msg("a series without its edge");
+	return 0;
+}
+
+/* Counts (or, for a poisoned one, only looks); false if a poisoned one is there. */
+static bool
+look(struct receiver *r, const struct batch *b, bool take)
+{
+	uint32_t i;
+	int first = -1;
+
+	for (i = 0; i < b->n_samples; i++) {
+		int e = edge_of(b, &b->samples[i]);
+		int n = (int)b->samples[i].bits;
+
+		if (first != -1 && first != e)
+			fail_msg("edges mixed in a request");
+		first = e;
+		if (!take && e == r->poison_edge && n == r->poison_number)
+			return false;
+		if (!take || i % POINTS)
+			continue;
+		/* whole: its other samples follow at once */
+		if (i + POINTS > b->n_samples ||
+		    (int)b->samples[i + POINTS - 1].bits != n)
+			r->torn++;
+		if (n < r->last[e])
+			r->reorders++;
+		r->last[e] = n;
+		r->came[e][n]++;
+	}
+	return true;
+}
+
+static void
+receive(const struct http_call *call, struct fake_answer *a, void *arg)
+{
+	struct receiver *r = arg;
+	bool v2 = said_v2(call);
+	struct batch *b = unpack(call, v2);
+	int64_t now = clock_mono();
+
+	if (r->requests++ && now - r->last_request_at < r->least_gap)
+		r->least_gap = now - r->last_request_at;
+	r->last_request_at = now;
+	*(v2 ? &r->v2 : &r->v1) += 1;
+	a->after_ns = r->after_ns;
+	a->st = r->st;
+	a->retry_after = r->retry_after;
+	a->http = v2 && r->http_v2 ? r->http_v2 : r->http;
+	if (a->st == ST_OK && !a->http && !look(r, b, false)) {
+		a->http = 400;
+		a->text = "out of order sample";
+		a->written = v2;
+	}
+	if (a->st == ST_OK && !a->http) {
+		a->http = 204;
+		if (!v2 || !r->only_v1)
+			(void)look(r, b, true);
+		a->written = v2 && !r->only_v1;
+		a->samples = b->n_samples;
+		if (r->lose_answer)
+			a->st = ST_CUT;
+	}
+	batch_free(&b);
+}
+
+/* ---- the relay ----------------------------------------------------------------------- */
+
+struct sent {
+	struct spool_write write;
+	struct buf record;
+	struct sent *next;
+};
+
+struct rig {
+	struct disk_ram *disk;
+	struct loop *loop, *up_loop[2];
+	struct spool *spool;
+	struct session *session[EDGES];
+	struct forwarder *forwarder[2];
+	struct receiver receiver[2];
+	struct forward_opts opts[2];
+	unsigned n_up;
+	int stored[EDGES];		/* requests, all durable */
+	struct sent *sent;
+};
+
+static struct session_opts session_opts = {
+	.max_labels = 8, .max_label_bytes = 64, .max_series = 1000,
+};
+
+static void
+start(struct rig *g)
+{
+	static const struct spool_opts so = {
+		.directory = "/spool",
+		.size_bytes = 16 << 20,
+		.segment_bytes = 16 << 10,
+		.segment_age_ns = 3600 * CLOCK_S,
+	};
+	unsigned i;
+	char name[2] = "0";
+
+	assert_int_equal(loop_new("spool", &g->loop), ST_OK);
+	assert_int_equal(spool_open(&so, disk_ram_ops(g->disk), g->loop,
+	    &g->spool), ST_OK);
+	for (i = 0; i < EDGES; i++) {
+		name[0] = (char)('0' + i);
+		assert_int_equal(session_new(bytes_str(name), &session_opts,
+		    g->spool, &g->session[i]), ST_OK);
+	}
+	for (i = 0; i < g->n_up; i++) {
+		assert_int_equal(loop_new("up", &g->up_loop[i]), ST_OK);
+		assert_int_equal(forwarder_new(&g->opts[i], g->spool,
+		    disk_ram_ops(g->disk), "/spool", g->up_loop[i],
+		    &g->forwarder[i]), ST_OK);
+	}
+	fake_settle();
+}
+
+/* As a kill does: what was in flight is forgotten. */
+static void
+stop(struct rig *g)
+{
+	struct sent *s;
+	unsigned i;
+
+	for (i = 0; i < g->n_up; i++)
+		forwarder_free(&g->forwarder[i]);
+	for (i = 0; i < EDGES; i++)
+		session_free(&g->session[i]);
+	spool_close(&g->spool);
+	fake_settle();
+	for (i = 0; i < g->n_up; i++)
+		loop_free(&g->up_loop[i]);
+	loop_free(&g->loop);
+	while ((s = g->sent) != NULL) {
+		g->sent = s->next;
+		buf_fini(&s->record);
+		free(s);
+	}
+}
+
+static struct rig *
+rig_new(unsigned n_up, enum forward_protocol protocol)
+{
+	static const char *const url[2] = { "http://one/w", "http://two/w" };
+	static const char *const name[2] = { "one", "two" };
+	struct rig *g = calloc(1, sizeof(*g));
+	unsigned i;
+
+	g->disk = disk_ram_new();
+	g->n_up = n_up;
+	for (i = 0; i < n_up; i++) {
+		g->opts[i] = (struct forward_opts){
+			.name = name[i],
+			.protocol = protocol,
+			.lanes = 4,
+			.connect_timeout_ns = 5 * CLOCK_S,
+			.timeout_ns = 30 * CLOCK_S,
+			.max_samples = 1000,
+			.max_bytes = 1 << 20,
+			.read_ahead_samples = 5000,
+			.user_agent = "test",
+		};
+		assert_null(http_url_parse(url[i], &g->opts[i].url));
+		receiver_init(&g->receiver[i]);
+		fake_upstream_set(g->opts[i].url.host, receive,
+		    &g->receiver[i]);
+	}
+	start(g);
+	return g;
+}
+
+static void
+rig_free(struct rig *g)
+{
+	stop(g);
+	disk_ram_free(&g->disk);
+	free(g);
+}
+
+static enum status
+labels(const struct batch *b, const struct batch_entry *e, struct label *out,
+    uint32_t max, uint32_t *n)
+{
+	const char *text = e->block;
+
+	(void)b;
+	(void)max;
+	out[0] = (struct label){ BYTES_LIT("__name__"), BYTES_LIT("m") };
+	out[1] = (struct label){ BYTES_LIT("edge"), bytes_of(text, 1) };
+	out[2] = (struct label){ BYTES_LIT("i"), bytes_of(text + 1, 1) };
+	*n = 3;
+	return ST_OK;
+}
+
+static void
+stored(struct spool_write *w)
+{
+	assert_int_equal(w->status, ST_OK);
+}
+
+/* The next request of an edge, made durable. */
+static void
+put(struct rig *g, int edge)
+{
+	struct batch *b = batch_new(1 << 20, 0);
+	struct sent *s = calloc(1, sizeof(*s));
+	struct session_place place;
+	char text[POINTS][2];
+	uint32_t i;
+
+	b->labels = labels;
+	b->n_entries = b->n_samples = POINTS;
+	b->entries = arena_take_array(b->arena, POINTS, sizeof(*b->entries));
+	b->samples = arena_take_array(b->arena, POINTS, sizeof(*b->samples));
+	for (i = 0; i < POINTS; i++) {
+		text[i][0] = (char)('0' + edge);
+		text[i][1] = (char)('a' + i);
+		b->entries[i] = (struct batch_entry){
+			.key = hash128(&key, text[i], 2), .block = text[i],
+			.n_block = 2,
+		};
+		b->samples[i] = (struct batch_sample){
+			.series = i, .ms = clock_wall() / CLOCK_MS,
+			.bits = (uint64_t)g->stored[edge],
+		};
+	}
+	buf_init(&s->record, 1 << 20);
+	assert_int_equal(session_encode(g->session[edge], b, &s->record,
+	    &place), ST_OK);
+	s->write = (struct spool_write){
+		.epoch = place.epoch, .stream = place.stream,
+		.data = buf_bytes(&s->record), .done = stored,
+		.wall_ms = clock_wall() / CLOCK_MS,
+	};
+	s->next = g->sent;
+	g->sent = s;
+	spool_submit(g->spool, &s->write);
+	fake_settle();
+	assert_true(++g->stored[edge] <= REQUESTS);
+	batch_free(&b);
+}
+
+static void
+put_all(struct rig *g, int rounds)
+{
+	int i, e;
+
+	for (i = 0; i < rounds; i++)
+		for (e = 0; e < EDGES; e++)
+			put(g, e);
+}
+
+/* Everything stored came, in order, whole; returns how many came more than once. */
+static unsigned
+check_all(const struct rig *g, unsigned up)
+{
+	const struct receiver *r = &g->receiver[up];
+	unsigned again = 0;
+	int e, n;
+
+	for (e = 0; e < EDGES; e++) {
+		for (n = 0; n < g->stored[e]; n++) {
+			if (e == r->poison_edge && n == r->poison_number)
+				continue;
+			if (!r->came[e][n])
+				fail_msg("edge %d request %d never came", e, n);
+			again += r->came[e][n] > 1;
+		}
+	}
+	assert_int_equal(r->torn, 0);
+	return again;
+}
+
+/* ---- tests ------------------------------------------------------------------------------- */
+
+static void
+all_arrives_once_in_order(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_AUTO);
+
+	(void)state;
+	put_all(g, 50);
+	fake_pass(5 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	assert_int_equal(g->receiver[0].reorders, 0);
+	assert_int_equal(g->receiver[0].v1, 0);
+	rig_free(g);
+}
+
+static void
+a_slow_upstream_gets_larger_requests(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	struct receiver *r = &g->receiver[0];
+	int i;
+
+	(void)state;
+	r->after_ns = CLOCK_S;
+	for (i = 0; i < 100; i++) {
+		put(g, 0);
+		fake_pass(20 * CLOCK_MS);
+	}
+	fake_pass(5 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	/* one at once, then one a second */
+	assert_in_range(r->requests, 3, 5);
+	rig_free(g);
+}
+
+static void
+merging_keeps_to_max_samples(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	struct receiver *r = &g->receiver[0];
+	int i;
+
+	(void)state;
+	stop(g);
+	g->opts[0].max_samples = 10 * POINTS;
+	start(g);
+	r->after_ns = CLOCK_S;
+	for (i = 0; i < 101; i++)
+		put(g, 0);
+	fake_pass(60 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	assert_int_equal(r->requests, 11);
+	rig_free(g);
+}
+
+static void
+an_outage_loses_nothing(void **state)
+{
+	static const int answer[] = { 429, 500, 502, 503, 504, 999 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(answer) / sizeof(answer[0]); i++) {
+		struct rig *g = rig_new(1, FORWARD_AUTO);
+		struct receiver *r = &g->receiver[0];
+		unsigned before;
+
+		put_all(g, 5);
+		fake_pass(CLOCK_S);
+		r->http = answer[i];
+		before = r->requests;
+		put_all(g, 20);
+		fake_pass(600 * CLOCK_S);
+		/* all lanes may fail once, then one request asks at a time,
+		 * less and less often: 0.1 s doubling to 30 s */
+		assert_in_range(r->requests - before, 20, 36);
+		assert_true(fake_in_flight() <= 1);
+		r->http = 0;
+		fake_pass(40 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->reorders, 0);
+		rig_free(g);
+	}
+}
+
+static void
+no_connection_loses_nothing(void **state)
+{
+	static const enum status why[] = { ST_CONNECT, ST_TIMEOUT, ST_CUT,
+		ST_BAD_ANSWER, ST_NO_ADDRESS };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(why) / sizeof(why[0]); i++) {
+		struct rig *g = rig_new(1, FORWARD_AUTO);
+
+		g->receiver[0].st = why[i];
+		put_all(g, 20);
+		fake_pass(60 * CLOCK_S);
+		g->receiver[0].st = ST_OK;
+		fake_pass(40 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(g->receiver[0].reorders, 0);
+		rig_free(g);
+	}
+}
+
+static void
+retry_after_is_a_hard_gate(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	struct receiver *r = &g->receiver[0];
+	unsigned before;
+
+	(void)state;
+	put_all(g, 1);
+	fake_pass(CLOCK_S);
+	r->http = 429;
+	r->retry_after = "50";
+	put_all(g, 2);
+	fake_pass(CLOCK_S);
+	before = r->requests;
+	put_all(g, 2);
+	fake_pass(47 * CLOCK_S);
+	assert_int_equal(r->requests, before);
+	r->http = 0;
+	fake_pass(10 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	rig_free(g);
+}
+
+static void
+a_receiver_of_one_is_found_and_remembered(void **state)
+{
+	int how;
+
+	(void)state;
+	for (how = 0; how < 3; how++) {
+		struct rig *g = rig_new(1, FORWARD_AUTO);
+		struct receiver *r = &g->receiver[0];
+
+		r->only_v1 = how == 0;
+		r->http_v2 = how == 1 ? 415 : how == 2 ? 400 : 0;
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->v2, 1);
+		assert_true(r->v1 > 0);
+		/* and asked again, rarely */
+		fake_pass(3600 * CLOCK_S);
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->v2, 2);
+		rig_free(g);
+	}
+}
+
+static void
+only_the_poisoned_request_is_set_aside(void **state)
+{
+	static const enum forward_protocol p[] = { FORWARD_V1, FORWARD_V2,
+		FORWARD_AUTO };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		struct rig *g = rig_new(1, p[i]);
+		struct receiver *r = &g->receiver[0];
+
+		/* the first of all, so that with auto nothing is known yet */
+		r->poison_edge = 3;
+		r->poison_number = i == 2 ? 0 : 7;
+		r->http = 503;
+		put_all(g, 20);
+		r->http = 0;
+		fake_pass(60 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->came[3][r->poison_number], 0);
+		assert_int_equal(r->reorders, 0);
+		rig_free(g);
+	}
+}
+
+static void
+a_wrong_configuration_is_waited_out(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	struct receiver *r = &g->receiver[0];
+
+	(void)state;
+	r->http = 401;
+	put_all(g, 10);
+	fake_pass(600 * CLOCK_S);
+	/* lanes at once, then 30 s, 60, 120, 240, 300 */
+	assert_in_range(r->requests, 4, 10);
+	r->http = 0;
+	fake_pass(330 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	rig_free(g);
+}
+
+static void
+a_restart_repeats_only_what_was_in_flight(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	struct receiver *r = &g->receiver[0];
+	unsigned again;
+	int i;
+
+	(void)state;
+	r->after_ns = 100 * CLOCK_MS;
+	for (i = 0; i < 40; i++) {
+		put_all(g, 3);
+		fake_pass(70 * CLOCK_MS);
+		/* what it took and did not say in time comes again */
+		stop(g);
+		start(g);
+	}
+	fake_pass(60 * CLOCK_S);
+	again = check_all(g, 0);
+	/* four lanes' first requests each time, of one round of puts each */
+	assert_in_range(again, 1, 40 * 4 * 3);
+	rig_free(g);
+}
+
+static void
+a_lost_answer_repeats_one_request(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	struct receiver *r = &g->receiver[0];
+
+	(void)state;
+	put_all(g, 1);
+	fake_pass(CLOCK_S);
+	r->lose_answer = true;
+	put(g, 0);
+	fake_pass(50 * CLOCK_MS);
+	r->lose_answer = false;
+	fake_pass(CLOCK_S);
+	assert_int_equal(check_all(g, 0), 1);
+	rig_free(g);
+}
+
+static void
+one_upstream_down_costs_the_other_nothing(void **state)
+{
+	struct rig *g = rig_new(2, FORWARD_V1);
+	int i;
+
+	(void)state;
+	g->receiver[0].http = 503;
+	for (i = 0; i < 50; i++) {
+		put_all(g, 4);
+		fake_pass(CLOCK_S);
+	}
+	assert_int_equal(check_all(g, 1), 0);
+	g->receiver[0].http = 0;
+	fake_pass(60 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	assert_int_equal(g->receiver[0].reorders, 0);
+	/* and the spool lets go of it */
+	put_all(g, 1);
+	fake_pass(10 * CLOCK_S);
+	assert_true(metric_read(METRIC_SPOOL_SEGMENTS) <= 2);
+	rig_free(g);
+}
+
+static void
+a_new_upstream_may_start_now(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	int e;
+
+	(void)state;
+	put_all(g, 5);
+	fake_pass(CLOCK_S);
+	stop(g);
+	g->n_up = 2;
+	g->opts[1] = g->opts[0];
+	g->opts[1].name = "two";
+	g->opts[1].start = FORWARD_NOW;
+	assert_null(http_url_parse("http://two/w", &g->opts[1].url));
+	receiver_init(&g->receiver[1]);
+	fake_upstream_set("two", receive, &g->receiver[1]);
+	start(g);
+	put_all(g, 5);
+	fake_pass(CLOCK_S);
+	for (e = 0; e < EDGES; e++) {
+		assert_int_equal(g->receiver[1].came[e][4], 0);
+		assert_int_equal(g->receiver[1].came[e][5], 1);
+		assert_int_equal(g->receiver[1].came[e][9], 1);
+	}
+	rig_free(g);
+}
+
+static void
+stopping_delivers_what_it_can(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+
+	(void)state;
+	g->receiver[0].after_ns = 200 * CLOCK_MS;
+	put_all(g, 30);
+	forwarder_drain(g->forwarder[0], 20 * CLOCK_S);
+	fake_pass(20 * CLOCK_S);
+	assert_true(fake_stopped(g->up_loop[0]));
+	assert_int_equal(check_all(g, 0), 0);
+	stop(g);
+	start(g);
+	fake_pass(CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);	/* nothing again */
+	rig_free(g);
+}
+
+static void
+random_trouble_loses_nothing(void **state)
+{
+	static const int answer[] = { 0, 0, 0, 429, 500, 503, 408, 404 };
+	uint64_t seed;
+	int round, i;
+
+	(void)state;
+	for (round = 1; round <= 30; round++) {
+		struct rig *g = rig_new(1, round % 3 ? FORWARD_AUTO :
+		    FORWARD_V1);
+		struct receiver *r = &g->receiver[0];
+		uint64_t x = seed = (uint64_t)round * 7919;
+
+		for (i = 0; i < 60; i++) {
+			x = x * 6364136223846793005u + 1442695040888963407u;
+			r->http = answer[x >> 33 & 7];
+			r->st = (x >> 36 & 7) == 0 ? ST_CONNECT : ST_OK;
+			r->lose_answer = (x >> 39 & 7) == 0;
+			r->after_ns = (int64_t)(x >> 42 & 0xff) * CLOCK_MS;
+			put(g, (int)(x >> 50 & 7));
+			put(g, (int)(x >> 53 & 7));
+			fake_pass((int64_t)(x >> 56 & 0x3f) * 50 * CLOCK_MS);
+			if ((x >> 30 & 15) == 0) {
+				stop(g);
+				start(g);
+			}
+		}
+		r->http = 0;
+		r->st = ST_OK;
+		r->lose_answer = false;
+		fake_pass(700 * CLOCK_S);
+		print_message("seed %llu\n", (unsigned long long)seed);
+		(void)check_all(g, 0);
+		rig_free(g);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_arrives_once_in_order),
+		cmocka_unit_test(a_slow_upstream_gets_larger_requests),
+		cmocka_unit_test(merging_keeps_to_max_samples),
+		cmocka_unit_test(an_outage_loses_nothing),
+		cmocka_unit_test(no_connection_loses_nothing),
+		cmocka_unit_test(retry_after_is_a_hard_gate),
+		cmocka_unit_test(a_receiver_of_one_is_found_and_remembered),
+		cmocka_unit_test(only_the_poisoned_request_is_set_aside),
+		cmocka_unit_test(a_wrong_configuration_is_waited_out),
+		cmocka_unit_test(a_restart_repeats_only_what_was_in_flight),
+		cmocka_unit_test(a_lost_answer_repeats_one_request),
+		cmocka_unit_test(one_upstream_down_costs_the_other_nothing),
+		cmocka_unit_test(a_new_upstream_may_start_now),
+		cmocka_unit_test(stopping_delivers_what_it_can),
+		cmocka_unit_test(random_trouble_loses_nothing),
+	};
+
+	fake_clock_init();
+	if (hash_key_init(&key) != ST_OK)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -163,7 +163,6 @@ batch_settle(struct batch *b)
 
 /* ---- native histograms --------------------------------------------------- */
 
-#define SCHEMA_CUSTOM (-53)
 #define SCHEMA_MIN (-9)
 #define SCHEMA_MAX 52
 
@@ -265,7 +264,7 @@ batch_histogram_check(const struct batch_histogram *h)
 
 	if (h->sum_bits == STALE_MARKER)
 		return ST_OK;
-	if (h->schema == SCHEMA_CUSTOM)
+	if (h->schema == BATCH_SCHEMA_CUSTOM)
 		fits = custom_fit(h);
 	else if (h->schema >= SCHEMA_MIN && h->schema <= SCHEMA_MAX)
 		fits = exponential_fit(h);

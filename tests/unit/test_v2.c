@@ -18,7 +18,7 @@
 #include "prw/v1.h"
 #include "prw/v2.h"
 #include "tests/reference/reference.h"
-#include "tests/reference/wire.h"
+#include "tests/reference/message.h"
 
 #define MS INT64_C(1795378828655)
 
@@ -82,7 +82,7 @@ put_symbols(struct buf *req)
 	size_t i;
 
 	for (i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
-		wire_string(req, 4, symbols[i]);
+		message_string(req, 4, symbols[i]);
 }
 
 enum { NONE, NAME, UP, JOB, X, HELP, SECONDS, NOT_TEXT, BEYOND };
@@ -90,10 +90,10 @@ enum { NONE, NAME, UP, JOB, X, HELP, SECONDS, NOT_TEXT, BEYOND };
 static struct buf
 series(size_t n, const uint64_t *refs)
 {
-	struct buf m = wire_message();
+	struct buf m = message_empty();
 
 	if (n)
-		wire_packed(&m, 1, refs, n);
+		message_packed(&m, 1, refs, n);
 	return m;
 }
 
@@ -104,10 +104,10 @@ series(size_t n, const uint64_t *refs)
 static enum status
 scan_series(struct buf *taken)
 {
-	struct buf req = wire_message();
+	struct buf req = message_empty();
 
 	put_symbols(&req);
-	wire_sub(&req, 5, taken);
+	message_sub(&req, 5, taken);
 	return scan(&req);
 }
 
@@ -125,7 +125,7 @@ verdict(struct buf *labels)
 	struct label out[8];
 	uint32_t n;
 
-	wire_sample(labels, 2, 1, MS);
+	message_sample(labels, 2, 1, MS);
 	assert_int_equal(scan_series(labels), ST_OK);
 	if (batch->n_entries == 0)
 		return batch->refused[ST_NO_NAME] == 1 ? ST_NO_NAME : ST_OK;
@@ -149,8 +149,8 @@ samples_and_their_labels_are_read(void **state)
 	uint32_t n;
 
 	(void)state;
-	wire_sample(&m, 2, 1.5, MS);
-	wire_sample(&m, 2, NAN, MS + 1);
+	message_sample(&m, 2, 1.5, MS);
+	message_sample(&m, 2, NAN, MS + 1);
 	assert_int_equal(scan_series(&m), ST_OK);
 	assert_int_equal(batch->n_entries, 1);
 	assert_int_equal(batch->n_samples, 2);
@@ -171,7 +171,7 @@ a_request_of_nothing_is_fine(void **state)
 	(void)state;
 	assert_int_equal(scan_bytes(bytes_of(NULL, 0)), ST_OK);
 	assert_int_equal(batch->n_entries, 0);
-	wire_string(&m, 5, "");
+	message_string(&m, 5, "");
 	assert_int_equal(scan_series(&m), ST_OK);
 	assert_int_equal(batch->n_entries, 0);
 }
@@ -180,13 +180,13 @@ static void
 an_exemplar_alone_is_taken(void **state)
 {
 	static const uint64_t refs[] = { JOB, X, X, NONE };
-	struct buf m = SERIES(NAME, UP), x = wire_message();
+	struct buf m = SERIES(NAME, UP), x = message_empty();
 
 	(void)state;
-	wire_packed(&x, 1, refs, 4);
-	wire_double(&x, 2, 0.25);
-	wire_varint(&x, 3, MS);
-	wire_sub(&m, 4, &x);
+	message_packed(&x, 1, refs, 4);
+	message_double(&x, 2, 0.25);
+	message_varint(&x, 3, MS);
+	message_sub(&m, 4, &x);
 	assert_int_equal(scan_series(&m), ST_OK);
 	assert_int_equal(batch->n_entries, 1);
 	assert_int_equal(batch->n_exemplars, 1);
@@ -208,16 +208,16 @@ exemplars_with_bad_labels_are_dropped(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		x = wire_message();
-		wire_packed(&x, 1, bad[i], 2);
-		wire_sub(&m, 4, &x);
+		x = message_empty();
+		message_packed(&x, 1, bad[i], 2);
+		message_sub(&m, 4, &x);
 	}
-	x = wire_message();
-	wire_varint(&x, 1, JOB);		/* odd */
-	wire_sub(&m, 4, &x);
-	x = wire_message();			/* none at all is fine */
-	wire_varint(&x, 3, MS);
-	wire_sub(&m, 4, &x);
+	x = message_empty();
+	message_varint(&x, 1, JOB);		/* odd */
+	message_sub(&m, 4, &x);
+	x = message_empty();			/* none at all is fine */
+	message_varint(&x, 3, MS);
+	message_sub(&m, 4, &x);
 	assert_int_equal(scan_series(&m), ST_OK);
 	assert_int_equal(batch->n_exemplars, 1);
 	assert_int_equal(batch->refused[ST_BAD_SYMBOL], 3);
@@ -229,16 +229,16 @@ static struct buf
 histogram(uint64_t count, uint64_t start_ms)
 {
 	static const uint64_t deltas[] = { 2, 2 };	/* counts 1, 2 */
-	struct buf h = wire_message(), span = wire_message();
+	struct buf h = message_empty(), span = message_empty();
 
-	wire_varint(&h, 1, count);
-	wire_double(&h, 3, 7.5);
-	wire_varint(&span, 2, 2);
-	wire_sub(&h, 11, &span);
-	wire_packed(&h, 12, deltas, 2);
-	wire_varint(&h, 15, MS);
+	message_varint(&h, 1, count);
+	message_double(&h, 3, 7.5);
+	message_varint(&span, 2, 2);
+	message_sub(&h, 11, &span);
+	message_packed(&h, 12, deltas, 2);
+	message_varint(&h, 15, MS);
 	if (start_ms)
-		wire_varint(&h, 17, start_ms);
+		message_varint(&h, 17, start_ms);
 	return h;
 }
 
@@ -248,9 +248,9 @@ histograms_are_checked(void **state)
 	struct buf m = SERIES(NAME, UP), h = histogram(3, MS - 9);
 
 	(void)state;
-	wire_sub(&m, 3, &h);
+	message_sub(&m, 3, &h);
 	h = histogram(99, 0);
-	wire_sub(&m, 3, &h);
+	message_sub(&m, 3, &h);
 	assert_int_equal(scan_series(&m), ST_OK);
 	assert_int_equal(batch->n_histograms, 1);
 	assert_true(batch->histograms[0].start_ms == MS - 9);
@@ -260,28 +260,28 @@ histograms_are_checked(void **state)
 static void
 starts_are_read_where_they_are(void **state)
 {
-	struct buf req = wire_message(), m = SERIES(NAME, UP), s, h;
+	struct buf req = message_empty(), m = SERIES(NAME, UP), s, h;
 	int i;
 
 	(void)state;
 	put_symbols(&req);
-	wire_sample(&m, 2, 1, MS);
-	wire_sub(&req, 5, &m);
+	message_sample(&m, 2, 1, MS);
+	message_sub(&req, 5, &m);
 	/* the older place, for what has none of its own */
 	m = SERIES(NAME, UP, JOB, X);
-	wire_varint(&m, 6, 55);
-	wire_sample(&m, 2, 2, MS);
-	s = wire_message();
-	wire_varint(&s, 2, MS + 1);
-	wire_varint(&s, 3, 66);
-	wire_sub(&m, 2, &s);
+	message_varint(&m, 6, 55);
+	message_sample(&m, 2, 2, MS);
+	s = message_empty();
+	message_varint(&s, 2, MS + 1);
+	message_varint(&s, 3, 66);
+	message_sub(&m, 2, &s);
 	h = histogram(3, 0);
-	wire_sub(&m, 3, &h);
-	wire_sub(&req, 5, &m);
+	message_sub(&m, 3, &h);
+	message_sub(&req, 5, &m);
 	for (i = 0; i < 100; i++) {
 		m = SERIES(NAME, UP);
-		wire_sample(&m, 2, 1, MS);
-		wire_sub(&req, 5, &m);
+		message_sample(&m, 2, 1, MS);
+		message_sub(&req, 5, &m);
 	}
 	assert_int_equal(scan(&req), ST_OK);
 	assert_non_null(batch->starts);
@@ -331,15 +331,15 @@ bad_references_refuse_the_series(void **state)
 static void
 only_the_guilty_series_is_refused(void **state)
 {
-	struct buf req = wire_message(), m;
+	struct buf req = message_empty(), m;
 	uint32_t i;
 
 	(void)state;
 	put_symbols(&req);
 	for (i = 0; i < 4; i++) {
 		m = SERIES(NAME, i == 2 ? BEYOND : UP);
-		wire_sample(&m, 2, i, MS);
-		wire_sub(&req, 5, &m);
+		message_sample(&m, 2, i, MS);
+		message_sub(&req, 5, &m);
 	}
 	assert_int_equal(scan(&req), ST_OK);
 	for (i = 0; i < 4; i++)
@@ -353,11 +353,11 @@ only_the_guilty_series_is_refused(void **state)
 static void
 without_symbols_no_reference_is_good(void **state)
 {
-	struct buf req = wire_message(), m = SERIES(0, 0);
+	struct buf req = message_empty(), m = SERIES(0, 0);
 
 	(void)state;
-	wire_sample(&m, 2, 1, MS);
-	wire_sub(&req, 5, &m);
+	message_sample(&m, 2, 1, MS);
+	message_sub(&req, 5, &m);
 	assert_int_equal(scan(&req), ST_OK);
 	assert_int_equal(batch->entries[0].refused, ST_BAD_SYMBOL);
 }
@@ -365,15 +365,15 @@ without_symbols_no_reference_is_good(void **state)
 static void
 a_first_symbol_that_is_not_empty_is_a_symbol(void **state)
 {
-	struct buf req = wire_message(), m = SERIES(0, 1);
+	struct buf req = message_empty(), m = SERIES(0, 1);
 	struct label out[2];
 	uint32_t n;
 
 	(void)state;
-	wire_string(&req, 4, "__name__");
-	wire_string(&req, 4, "up");
-	wire_sample(&m, 2, 1, MS);
-	wire_sub(&req, 5, &m);
+	message_string(&req, 4, "__name__");
+	message_string(&req, 4, "up");
+	message_sample(&m, 2, 1, MS);
+	message_sub(&req, 5, &m);
 	assert_int_equal(scan(&req), ST_OK);
 	assert_int_equal(labels_of(0, out, 2, &n), ST_OK);
 	ASSERT_TEXT(out[0].value, "up");
@@ -382,24 +382,24 @@ a_first_symbol_that_is_not_empty_is_a_symbol(void **state)
 static void
 symbols_may_come_last_or_between(void **state)
 {
-	struct buf req = wire_message(), m = SERIES(NAME, UP);
+	struct buf req = message_empty(), m = SERIES(NAME, UP);
 	struct hash128 known;
 	struct label out[2];
 	uint32_t n;
 
 	(void)state;
-	wire_sample(&m, 2, 1, MS);
+	message_sample(&m, 2, 1, MS);
 	assert_int_equal(scan_series(&m), ST_OK);
 	known = batch->entries[0].key;
-	wire_string(&req, 4, "");
+	message_string(&req, 4, "");
 	m = SERIES(NAME, UP);
-	wire_sample(&m, 2, 1, MS);
-	wire_sub(&req, 5, &m);
-	wire_string(&req, 4, "__name__");
-	wire_string(&req, 4, "up");
+	message_sample(&m, 2, 1, MS);
+	message_sub(&req, 5, &m);
+	message_string(&req, 4, "__name__");
+	message_string(&req, 4, "up");
 	m = SERIES(NAME, UP);
-	wire_sample(&m, 2, 2, MS);
-	wire_sub(&req, 5, &m);
+	message_sample(&m, 2, 2, MS);
+	message_sub(&req, 5, &m);
 	assert_int_equal(scan(&req), ST_OK);
 	assert_int_equal(batch->n_samples, 2);
 	assert_true(hash128_eq(batch->entries[0].key, known));
@@ -409,7 +409,7 @@ symbols_may_come_last_or_between(void **state)
 static struct hash128
 key_of(struct buf *taken)
 {
-	wire_sample(taken, 2, 1, MS);
+	message_sample(taken, 2, 1, MS);
 	assert_int_equal(scan_series(taken), ST_OK);
 	return batch->entries[0].key;
 }
@@ -426,12 +426,12 @@ keys_tell_series_apart(void **state)
 	(void)state;
 	m = SERIES(NAME, UP, JOB, X);
 	keys[0] = key_of(&m);
-	m = wire_message();
-	wire_varint(&m, 1, NAME);
-	wire_varint(&m, 1, UP);
-	wire_packed(&m, 1, (uint64_t[]){ JOB }, 1);
-	wire_string(&m, 1, "");
-	wire_packed(&m, 1, (uint64_t[]){ X }, 1);
+	m = message_empty();
+	message_varint(&m, 1, NAME);
+	message_varint(&m, 1, UP);
+	message_packed(&m, 1, (uint64_t[]){ JOB }, 1);
+	message_string(&m, 1, "");
+	message_packed(&m, 1, (uint64_t[]){ X }, 1);
 	assert_true(hash128_eq(keys[0], key_of(&m)));
 
 	m = SERIES(NAME, UP);
@@ -462,19 +462,19 @@ keys_tell_series_apart(void **state)
 static void
 keys_of_many_series_differ(void **state)
 {
-	struct buf req = wire_message(), m;
+	struct buf req = message_empty(), m;
 	char text[16];
 	uint64_t i, k;
 
 	(void)state;
 	for (i = 0; i < 300; i++) {
 		(void)snprintf(text, sizeof(text), "%x", (unsigned)i);
-		wire_string(&req, 4, text);
+		message_string(&req, 4, text);
 	}
 	for (i = 0; i < 300; i++) {
 		m = SERIES(i, (i + 1) % 300, (i * 7) % 300, i);
-		wire_sample(&m, 2, 1, MS);
-		wire_sub(&req, 5, &m);
+		message_sample(&m, 2, 1, MS);
+		message_sub(&req, 5, &m);
 	}
 	assert_int_equal(scan(&req), ST_OK);
 	assert_int_equal(batch->n_entries, 300);
@@ -490,39 +490,39 @@ keys_of_many_series_differ(void **state)
 static struct buf
 metadata(uint64_t type, uint64_t help, uint64_t unit)
 {
-	struct buf m = wire_message();
+	struct buf m = message_empty();
 
 	if (type)
-		wire_varint(&m, 1, type);
+		message_varint(&m, 1, type);
 	if (help)
-		wire_varint(&m, 3, help);
+		message_varint(&m, 3, help);
 	if (unit)
-		wire_varint(&m, 4, unit);
+		message_varint(&m, 4, unit);
 	return m;
 }
 
 static void
 metadata_goes_with_its_series(void **state)
 {
-	struct buf req = wire_message(), m = SERIES(NAME, UP), d;
+	struct buf req = message_empty(), m = SERIES(NAME, UP), d;
 
 	(void)state;
 	put_symbols(&req);
-	wire_sample(&m, 2, 1, MS);
+	message_sample(&m, 2, 1, MS);
 	d = metadata(0, 0, 0);
-	wire_sub(&m, 5, &d);
-	wire_sub(&req, 5, &m);
+	message_sub(&m, 5, &d);
+	message_sub(&req, 5, &m);
 	m = SERIES(NAME, UP, JOB, X);
 	d = metadata(3, HELP, SECONDS);		/* and no point */
-	wire_sub(&m, 5, &d);
-	wire_sub(&req, 5, &m);
+	message_sub(&m, 5, &d);
+	message_sub(&req, 5, &m);
 	m = SERIES(NAME, X);
 	d = metadata(0, HELP, 0);		/* in two parts, merged */
-	wire_sub(&m, 5, &d);
+	message_sub(&m, 5, &d);
 	d = metadata(2, 0, 0);
-	wire_sub(&m, 5, &d);
-	wire_sample(&m, 2, 1, MS);
-	wire_sub(&req, 5, &m);
+	message_sub(&m, 5, &d);
+	message_sample(&m, 2, 1, MS);
+	message_sub(&req, 5, &m);
 	assert_int_equal(scan(&req), ST_OK);
 	assert_int_equal(batch->n_entries, 3);
 	assert_int_equal(batch->n_metadata, 2);
@@ -537,7 +537,7 @@ metadata_goes_with_its_series(void **state)
 static void
 metadata_out_of_range_refuses_the_series(void **state)
 {
-	struct buf req = wire_message(), m, d;
+	struct buf req = message_empty(), m, d;
 	int i;
 
 	(void)state;
@@ -546,10 +546,10 @@ metadata_out_of_range_refuses_the_series(void **state)
 		m = SERIES(NAME, UP);
 		d = i == 0 ? metadata(1, BEYOND, 0) :
 		    metadata(1, 0, UINT32_MAX);
-		wire_sub(&m, 5, &d);
+		message_sub(&m, 5, &d);
 		if (i < 2)
-			wire_sample(&m, 2, 1, MS);
-		wire_sub(&req, 5, &m);
+			message_sample(&m, 2, 1, MS);
+		message_sub(&req, 5, &m);
 	}
 	assert_int_equal(scan(&req), ST_OK);
 	batch_settle(batch);
@@ -564,8 +564,8 @@ metadata_that_is_not_text_is_dropped(void **state)
 	struct buf m = SERIES(NAME, UP), d = metadata(1, NOT_TEXT, 0);
 
 	(void)state;
-	wire_sample(&m, 2, 1, MS);
-	wire_sub(&m, 5, &d);
+	message_sample(&m, 2, 1, MS);
+	message_sub(&m, 5, &d);
 	assert_int_equal(scan_series(&m), ST_OK);
 	assert_int_equal(batch->n_samples, 1);
 	assert_int_equal(batch->n_metadata, 0);
@@ -577,12 +577,12 @@ metadata_that_is_not_text_is_dropped(void **state)
 static void
 a_request_of_the_other_version_says_nothing(void **state)
 {
-	struct buf req = wire_message(), m = SERIES(NAME, UP);
+	struct buf req = message_empty(), m = SERIES(NAME, UP);
 
 	(void)state;
 	put_symbols(&req);
-	wire_sample(&m, 2, 1, MS);
-	wire_sub(&req, 5, &m);
+	message_sample(&m, 2, 1, MS);
+	message_sub(&req, 5, &m);
 	batch_reset(batch);
 	assert_int_equal(v1_scan(buf_bytes(&req), &key, batch), ST_OK);
 	assert_int_equal(batch->n_entries, 0);
@@ -619,22 +619,22 @@ broken_messages_are_refused(void **state)
 static void
 any_beginning_is_read_safely(void **state)
 {
-	struct buf req = wire_message(), m = SERIES(NAME, UP, JOB, X), d, x, h;
+	struct buf req = message_empty(), m = SERIES(NAME, UP, JOB, X), d, x, h;
 	size_t i, whole;
 
 	(void)state;
 	put_symbols(&req);
 	whole = req.len;
 	d = metadata(3, HELP, SECONDS);
-	wire_sub(&m, 5, &d);
-	wire_sample(&m, 2, 1, MS);
-	x = wire_message();
-	wire_packed(&x, 1, (uint64_t[]){ JOB, X }, 2);
-	wire_sub(&m, 4, &x);
+	message_sub(&m, 5, &d);
+	message_sample(&m, 2, 1, MS);
+	x = message_empty();
+	message_packed(&x, 1, (uint64_t[]){ JOB, X }, 2);
+	message_sub(&m, 4, &x);
 	h = histogram(3, MS);
-	wire_sub(&m, 3, &h);
-	wire_varint(&m, 6, MS);
-	wire_sub(&req, 5, &m);
+	message_sub(&m, 3, &h);
+	message_varint(&m, 6, MS);
+	message_sub(&req, 5, &m);
 	for (i = whole + 1; i < req.len; i++)
 		assert_int_equal(scan_bytes(bytes_of(req.data, i)),
 		    ST_BAD_PROTOBUF);
@@ -687,7 +687,7 @@ small_bodies_do_not_grow_large(void **state)
 static void
 the_arenas_limit_ends_a_scan(void **state)
 {
-	struct buf req = wire_message(), m;
+	struct buf req = message_empty(), m;
 	int i;
 
 	(void)state;
@@ -695,8 +695,8 @@ the_arenas_limit_ends_a_scan(void **state)
 	batch = batch_new(100000, 0);
 	for (i = 0; i < 10000; i++) {
 		m = SERIES(NAME, UP);
-		wire_sample(&m, 2, 1, MS);
-		wire_sub(&req, 5, &m);
+		message_sample(&m, 2, 1, MS);
+		message_sub(&req, 5, &m);
 	}
 	assert_int_equal(scan(&req), ST_NO_MEMORY);
 }

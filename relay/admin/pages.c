@@ -170,6 +170,15 @@ add_spool(struct buf *out)
 	    metric_read(METRIC_SPOOL_DROPPED));
 }
 
+static const char *
+state_of(const struct metric_group *g)
+{
+	if (metric_group_read(g, METRIC_UP_HELD))
+		return "held";
+	return metric_group_read(g, METRIC_UP_IN_FLIGHT) ||
+	    metric_group_read(g, METRIC_UP_BACKLOG_BYTES) ? "sending" : "idle";
+}
+
 static void
 add_upstream(const char *name, const struct metric_group *g, void *arg)
 {
@@ -181,8 +190,7 @@ add_upstream(const char *name, const struct metric_group *g, void *arg)
 	lag = time_figure(metric_group_read(g, METRIC_UP_LAG_MS));
 	(void)buf_printf(arg, "%-20s  %-7s  %-8s  %9s  %9s  %9" PRId64
 	    "  %14" PRId64 "  %9" PRId64 "\n", name,
-	    metric_group_read(g, METRIC_UP_HELD) ? "held" : "sending",
-	    protocol[p == 1 || p == 2 ? p : 0], lag.text, behind.text,
+	    state_of(g), protocol[p == 1 || p == 2 ? p : 0], lag.text, behind.text,
 	    metric_group_read(g, METRIC_UP_IN_FLIGHT),
 	    metric_group_read(g, METRIC_UP_SAMPLES),
 	    metric_group_read(g, METRIC_UP_REFUSED));

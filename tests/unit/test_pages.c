@@ -218,6 +218,11 @@ status_is_one_screen(void **state)
 	assert_true(lines < 24);
 	free(answer);
 
+	metric_group_set(up, METRIC_UP_BACKLOG_BYTES, 0);
+	answer = page("GET", "/status");
+	assert_holds(answer, "\ncentral               idle     2.0  ");
+	free(answer);
+
 	metric_group_set(up, METRIC_UP_HELD, 1);
 	metric_group_set(up, METRIC_UP_PROTOCOL, 0);
 	answer = page("GET", "/status");

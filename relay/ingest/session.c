@@ -261,15 +261,19 @@ static bool
 came_sorted(const struct batch *b, const struct batch_entry *e,
     const struct label *label, uint32_t n)
 {
-	const uint32_t *ref = e->block;
+	/* labels() has found n_block whole references in it */
+	struct reader ref = reader_of(bytes_of(e->block,
+	    (size_t)e->n_block * VARINT_MAX));
 	uint32_t i;
 
 	if (b->symbols) {
 		if (e->n_block != 2 * n)
 			return false;
-		for (i = 0; i < n; i++)
-			if (b->symbols[ref[2 * i]].p != label[i].name.p)
+		for (i = 0; i < n; i++) {
+			if (b->symbols[read_varint(&ref)].p != label[i].name.p)
 				return false;
+			(void)read_varint(&ref);
+		}
 		return true;
 	}
 	for (i = 1; i < n; i++)

@@ -97,7 +97,8 @@ struct batch_entry {
 	struct hash128 key;
 	const void *block;		/* for batch.labels; borrowed, in the
 					   arena or in the body */
-	uint32_t n_block;		/* 1.0: bytes; 2.0: references */
+	uint32_t n_block;		/* 1.0: its bytes; 2.0: how many references
+					   (varints) it is */
 	uint32_t id;			/* series id, set by the session */
 	uint32_t metadata;		/* index + 1 in batch.metadata, or 0 */
 	enum status refused;		/* ST_OK, or why its points are dropped */

@@ -9,8 +9,7 @@
  * cursors are synced and everything ends, after `stop-timeout` at the latest.  */
 #include "config.h"
 
-#include <assert.h>
-#include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -564,6 +563,18 @@ run(struct daemon *d)
 	return EXIT_SUCCESS;
 }
 
+/* Little is allocated while requests are served, and what is lives long or moves to
+ * another thread.  One heap serves that best: heaps per thread grow by a page and a system
+ * call at a time, and keep what other threads could use. */
+static void
+settle_malloc(void)
+{
+	(void)mallopt(M_ARENA_MAX, 1);
+	(void)mallopt(M_TOP_PAD, 1 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -571,6 +582,7 @@ main(int argc, char **argv)
 	struct config_error why;
 	struct options o;
 
+	settle_malloc();
 	read_options(argc, argv, &o);
 	if (config_load(o.file, &d.config, &why) != ST_OK) {
 		(void)fprintf(stderr, "rwrelay: %s\n", why.text);

@@ -75,14 +75,15 @@ buf_room(struct buf *b, size_t n)
 bool
 buf_append(struct buf *b, const void *p, size_t n)
 {
-	uint8_t *to = buf_room(b, n);
+	uint8_t *to;
 
-	if (!to && n)
+	if (n == 0)
+		return !b->failed;
+	to = buf_room(b, n);
+	if (!to)
 		return false;
-	if (n) {
-		memcpy(to, p, n);
-		b->len += n;
-	}
+	memcpy(to, p, n);
+	b->len += n;
 	return !b->failed;
 }
 

@@ -50,7 +50,8 @@ void loop_post(struct loop *, struct loop_msg *, loop_msg_fn *);
 #define container_of(ptr, type, member) \
 	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
-/* ---- end of turn: called once after each turn, before the loop sleeps ---- */
+/* ---- end of turn: called once after each turn, before the loop sleeps ----
+ * In the order of their adding; one added by a hook runs from the next turn on. */
 struct loop_hook {
 	struct loop_hook *next;
 	void (*fn)(void *arg);

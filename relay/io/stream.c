@@ -357,6 +357,8 @@ void
 stream_consume(struct stream *s, size_t n)
 {
 	assert(n <= s->in.n);
+	if (n == 0)
+		return;
 	s->in.p += n;
 	s->in.n -= n;
 	if (s->in.n)

@@ -27,8 +27,8 @@ enum stream_event {
 
 typedef void stream_fn(struct stream *, enum stream_event, void *arg);
 
-/* Takes the descriptor (closed on failure too).  STREAM_READY follows from the
- * loop.  peer is copied. */
+/* Takes the descriptor, which must not block (closed on failure too).
+ * STREAM_READY follows from the loop.  peer is copied. */
 enum status stream_accept(struct loop *, int fd, const struct loop_addr *peer,
     stream_fn *, void *arg, struct stream **out);
 /* Connects; STREAM_READY or STREAM_FAILED follows from the loop. */

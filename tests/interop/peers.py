@@ -208,13 +208,12 @@ listen edge {
 }
 admin {
 	address = "127.0.0.1:%d"
-	control = "%s"
 }
 spool {
 	directory = "%s"
 	size = "1G"
 }
-""" % (port, admin, stage.path(name + ".sock"), stage.path(name))
+""" % (port, admin, stage.path(name))
         for upstream, url, protocol in upstreams:
             text += 'upstream %s {\n\turl = "%s"\n\tprotocol = %s\n}\n' % (
                 upstream, url, protocol)

@@ -214,6 +214,13 @@ def native(ticks):
                [wire.data(7, gauge_histogram(ticks))]))
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Scrapers go away as they like."""
+
+
 class Exposition:
     """Serves all of them on a loopback port; ticks are seconds since the start."""
 
@@ -233,8 +240,7 @@ class Exposition:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", port), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def ticks(self):

@@ -184,7 +184,11 @@ class Load(Process):
                          [str(a) for a in args])
 
     def result(self, seconds=120):
-        self.status = self.wait(seconds)
+        end = time.monotonic() + seconds
+        self.status = None
+        while self.status is None and time.monotonic() < end:
+            self.status = self.wait(0.5)
+            self.case.look_for_dead()
         self.case.check(self.status is not None, "%s ended" % self.name,
                         quiet=True)
         lines = [l for l in self.output().splitlines() if "acked=" in l]
@@ -212,6 +216,7 @@ class Relay(Process):
                 f.write('upstream up%d {\n\turl = "%s"\n%s\n}\n' %
                         (i, up.url(), own))
         self.argv = [RELAY, "-f", self.config]
+        self.meant_to_run = True
         super().__init__(case, name, self.argv)
         self.started()
 
@@ -237,14 +242,20 @@ class Relay(Process):
         """Starts it once more, with the same config and spool."""
         self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
                                       stdout=self.out, stderr=self.out)
+        self.meant_to_run = True
         self.started()
 
+    def died(self):
+        return self.meant_to_run and not self.running()
+
     def kill9(self):
+        self.meant_to_run = False
         self.signal(signal.SIGKILL)
         self.child.wait()
 
     def stop(self):
         """Ends it in order; its exit status."""
+        self.meant_to_run = False
         self.signal(signal.SIGTERM)
         return self.wait(60)
 
@@ -291,6 +302,10 @@ class Case:
         if kind is not None:
             _failed += 1
             print("FAIL: %s: %s" % (kind.__name__, error))
+        try:
+            self.look_for_dead()
+        except RuntimeError as dead:
+            self.check(False, str(dead))
         for p in reversed(self.processes):
             p.end()
         for p in self.processes:
@@ -304,6 +319,12 @@ class Case:
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
         return kind is not None and issubclass(kind, Exception)
+
+    def look_for_dead(self):
+        for p in self.processes:
+            if isinstance(p, Relay) and p.died():
+                raise RuntimeError("%s ended with status %d" %
+                                   (p.name, p.child.returncode))
 
     def look_for_reports(self, relay):
         """An assertion or a sanitizer may have spoken at the very end."""

@@ -114,7 +114,10 @@ wire_hash(const void *data, size_t len, uint64_t seed)
 	const uint64_t k1 = UINT64_C(0xa0761d6478bd642f);
 	const uint64_t k2 = UINT64_C(0xe7037ed1a0b428db);
 	const uint8_t *p = data;
-	uint64_t a = seed ^ k1, b = seed ^ k2;
+	/* Not k1 and k2 once more: the product would not mind if two words of
+	 * the text changed places. */
+	uint64_t a = (seed + 1) * UINT64_C(0x8ebc6af09c88c6e3);
+	uint64_t b = (seed + 1) * UINT64_C(0x589965cc75374cc3);
 	uint8_t tail[16] = { 0 };
 	size_t n = len;
 

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""A spool that is full refuses with 503 and Retry-After, and takes again by
+itself when there is room. Nothing that was acknowledged goes.
+SPDX-License-Identifier: Apache-2.0"""
+
+import http.client
+import time
+
+import bodies as b
+import rw
+
+
+def attempt(relay):
+    """One request by hand: its status and headers."""
+    c = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=30)
+    c.request("POST", "/api/v1/write", b.snappy(b.request_v1(
+        "by_hand", 1.0, int(time.time() * 1000))), b.V1)
+    answer = c.getresponse()
+    answer.read()
+    c.close()
+    return answer.status, answer.headers
+
+
+with rw.Case("spool full while the upstream is away") as t:
+    sink = t.sink(faults="down")
+    relay = t.relay([sink], size="16M", top="retry-after = 1s",
+                    spool="\tsegment-size = 1M",
+                    upstream="\ttimeout = 2s\n\tread-ahead = 50k")
+    load = t.load(relay, "--edges", 4, "--series", 5000, "--protocol", "2.0",
+                  "--kinds", "stale,exemplar", "--max-backoff", 1)
+    full = rw.wait_for(lambda: attempt(relay)[0] == 503, 120, 0.2)
+    t.check(full, "refuses when the spool is full")
+    status, headers = attempt(relay)
+    t.equal(status, 503, "with 503")
+    t.check((headers.get("Retry-After") or "").isdigit(),
+            "and Retry-After: %s" % headers.get("Retry-After"))
+    held = relay.metric("rwrelay_spool_bytes")
+    t.check(0 < held <= 17 << 20, "the spool keeps to its size, but for the "
+            "segment being written: %d" % held)
+    time.sleep(2)
+    t.check(relay.running(), "and the relay lives")
+    sink.fault("ok")
+    taken = rw.wait_for(lambda: attempt(relay)[0] == 204, 120, 0.2)
+    t.check(taken, "takes again when the upstream is back")
+    load.signal(15)
+    sent = load.result()
+    t.check(sent["answers_5xx"] > 0, "the edges were refused %d times" %
+            sent["answers_5xx"])
+    rw.wait_for(relay.drained, 120, 0.2)
+    t.fine(sink)
+    t.join([load], [sink])
+    t.check(relay.metric("rwrelay_spool_dropped_segments_total") == 0,
+            "nothing was dropped")
+
+rw.done()

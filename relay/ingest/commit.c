@@ -18,6 +18,8 @@
 #define SWEEP_NS (30 * CLOCK_S)
 #define IDLE_NS (15 * 60 * CLOCK_S)	/* an edge unheard of for so long is let go */
 #define BUCKETS 1024
+#define BATCHES_MAX 4			/* kept by a loop */
+#define BATCH_KEEP ((size_t)4 << 20)	/* of memory, by each */
 
 struct edge {
 	struct edge *next;		/* in the bucket */
@@ -33,12 +35,13 @@ struct home {
 	struct loop *loop;		/* borrowed */
 	struct loop_timer *sweep;	/* owned */
 	struct edge *bucket[BUCKETS];	/* owned */
+	struct batch *batch[BATCHES_MAX];	/* owned, empty */
+	size_t n_batches;
 };
 
 struct commit_homes {
-	struct session_opts opts;
+	struct commit_opts opts;
 	struct spool *spool;		/* borrowed */
-	size_t max_edges;
 	_Atomic size_t n_edges;
 	struct hash_key key;
 	size_t n;
@@ -116,14 +119,14 @@ edge_new(struct home *h, struct bytes name, struct edge **at)
 	struct edge *e;
 	enum status st;
 
-	if (atomic_fetch_add(&homes->n_edges, 1) >= homes->max_edges) {
+	if (atomic_fetch_add(&homes->n_edges, 1) >= homes->opts.max_edges) {
 		(void)atomic_fetch_sub(&homes->n_edges, 1);
 		log_warn("edges-limit", "max-edges=%zu hint=\"raise max-edges, "
-		    "or find out who sends\"", homes->max_edges);
+		    "or find out who sends\"", homes->opts.max_edges);
 		return ST_BUSY;
 	}
 	e = calloc(1, sizeof(*e));
-	st = e ? session_new(name, &homes->opts, homes->spool, &e->session) :
+	st = e ? session_new(name, &homes->opts.session, homes->spool, &e->session) :
 	    ST_NO_MEMORY;
 	if (st == ST_OK) {
 		e->metrics = metric_group_new(METRIC_SCOPE_EDGE, name);
@@ -161,6 +164,32 @@ edge_of(struct home *h, struct bytes name, struct edge **out)
 	return st;
 }
 
+/* ---- batches -------------------------------------------------------------------- */
+
+struct batch *
+commit_batch_take(struct commit_homes *homes, size_t loop)
+{
+	struct home *h = &homes->home[loop];
+
+	if (h->n_batches > 0)
+		return h->batch[--h->n_batches];
+	return batch_new(homes->opts.batch_bytes, BATCH_KEEP);
+}
+
+void
+commit_batch_give(struct commit_homes *homes, size_t loop, struct batch **taken)
+{
+	struct home *h = &homes->home[loop];
+
+	if (h->n_batches == BATCHES_MAX) {
+		batch_free(taken);
+		return;
+	}
+	batch_reset(*taken);
+	h->batch[h->n_batches++] = *taken;
+	*taken = NULL;
+}
+
 /* ---- the way of a commit ---------------------------------------------------------- */
 
 static void
@@ -173,7 +202,7 @@ at_origin(struct loop_msg *msg)
 		metric_add(METRIC_SAMPLES, (int64_t)n->samples);
 		metric_add(METRIC_HISTOGRAMS, (int64_t)n->histograms);
 		metric_add(METRIC_EXEMPLARS, (int64_t)n->exemplars);
-		metric_add(METRIC_METADATA, c->batch->n_metadata);
+		metric_add(METRIC_METADATA, c->n_metadata);
 		metric_group_add(c->from->metrics, METRIC_EDGE_SAMPLES,
 		    (int64_t)(n->samples + n->histograms + n->exemplars));
 	} else {
@@ -201,20 +230,24 @@ durable(struct spool_write *w)
 	go_back(c, w->status);
 }
 
+/* What is to be known of the batch when it is gone. */
 static void
-count_refused(struct edge *e, const struct batch *b)
+take_figures(struct commit *c)
 {
 	int64_t all = 0;
 	enum status st;
 
+	c->stored = batch_counts(c->batch);
+	c->n_metadata = c->batch->n_metadata;
+	memcpy(c->refused, c->batch->refused, sizeof(c->refused));
 	for (st = ST_OK; st < ST__N; st++) {
-		if (!b->refused[st])
+		if (!c->refused[st])
 			continue;
-		all += b->refused[st];
-		metric_reason_add(METRIC_REJECTED, st, b->refused[st]);
+		all += c->refused[st];
+		metric_reason_add(METRIC_REJECTED, st, c->refused[st]);
 	}
 	if (all)
-		metric_group_add(e->metrics, METRIC_EDGE_REJECTED, all);
+		metric_group_add(c->from->metrics, METRIC_EDGE_REJECTED, all);
 }
 
 static enum status
@@ -243,13 +276,12 @@ encode(struct home *h, struct commit *c)
 	if (st == ST_SERIES_LIMIT) {
 		log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
 		    "max-series, or have the edge send fewer series\"", c->edge,
-		    (unsigned)h->homes->opts.max_series);
+		    (unsigned)h->homes->opts.session.max_series);
 		return st;
 	}
 	if (st != ST_OK && st != ST_END)
 		return st;
-	count_refused(c->from, c->batch);
-	c->stored = batch_counts(c->batch);
+	take_figures(c);
 	c->write.epoch = place.epoch;
 	c->write.stream = place.stream;
 	return st;
@@ -263,6 +295,8 @@ at_home(struct loop_msg *msg)
 	size_t i = hash64(&homes->key, c->edge, strlen(c->edge)) % homes->n;
 	enum status st = encode(&homes->home[i], c);
 
+	commit_batch_give(homes, i, &c->batch);
+	c->encoded(c);
 	if (st != ST_OK) {
 		go_back(c, st);
 		return;
@@ -281,6 +315,8 @@ commit_start(struct commit_homes *homes, struct commit *c)
 	c->homes = homes;
 	c->from = NULL;
 	c->stored = (struct batch_counts){ 0 };
+	c->n_metadata = 0;
+	memset(c->refused, 0, sizeof(c->refused));
 	/* also when home is here: a turn's order stays that of arrival */
 	loop_post(homes->home[i].loop, &c->msg, at_home);
 }
@@ -288,9 +324,8 @@ commit_start(struct commit_homes *homes, struct commit *c)
 /* ---- homes --------------------------------------------------------------------------- */
 
 enum status
-commit_homes_new(const struct session_opts *opts, size_t max_edges,
-    struct spool *spool, struct loop *const *loops, size_t n,
-    struct commit_homes **out)
+commit_homes_new(const struct commit_opts *opts, struct spool *spool,
+    struct loop *const *loops, size_t n, struct commit_homes **out)
 {
 	struct commit_homes *homes;
 	enum status st;
@@ -301,7 +336,6 @@ commit_homes_new(const struct session_opts *opts, size_t max_edges,
 		return ST_NO_MEMORY;
 	homes->opts = *opts;
 	homes->spool = spool;
-	homes->max_edges = max_edges;
 	homes->n = n;
 	st = hash_key_init(&homes->key);
 	for (i = 0; i < n && st == ST_OK; i++) {
@@ -340,6 +374,9 @@ commit_homes_free(struct commit_homes **taken)
 				edge_free(homes, e);
 			}
 		}
+		while (homes->home[i].n_batches > 0)
+			batch_free(&homes->home[i].batch[
+			    --homes->home[i].n_batches]);
 		loop_timer_free(&homes->home[i].sweep);
 	}
 	free(homes);

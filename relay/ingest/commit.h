@@ -28,8 +28,10 @@ struct commit {
 	/* set by the caller */
 	struct loop *origin;		/* borrowed */
 	char edge[EDGE_NAME_MAX + 1];
-	struct batch *batch;		/* owned by the caller, lent until done */
+	struct batch *batch;		/* given: not there any more when done */
 	int64_t received_wall_ms;
+	void (*encoded)(struct commit *);	/* the batch is gone; on the home's loop,
+					   while nobody else has the commit */
 	void (*done)(struct commit *);	/* on the origin's loop */
 	/* nobody waits for the answer any more: not stored if it is not yet */
 	_Atomic bool gone;
@@ -38,6 +40,8 @@ struct commit {
 	enum status status;		/* ST_OK: durable; ST_END: nothing was there
 					   to store; else nothing is kept */
 	struct batch_counts stored;
+	uint32_t n_metadata;		/* stored beside them */
+	uint32_t refused[ST__N];	/* points, by reason */
 
 	/* commit.c's */
 	struct commit_homes *homes;
@@ -50,12 +54,23 @@ struct commit {
 void commit_init(struct commit *);
 void commit_fini(struct commit *);
 
-/* Sessions at home on these loops.  max_edges in all. */
-enum status commit_homes_new(const struct session_opts *, size_t max_edges,
-    struct spool *, struct loop *const *loops, size_t n_loops,
-    struct commit_homes **out);
+struct commit_opts {
+	struct session_opts session;
+	size_t max_edges;		/* in all */
+	size_t batch_bytes;		/* at most, of a batch */
+};
+
+/* Sessions at home on these loops. */
+enum status commit_homes_new(const struct commit_opts *, struct spool *,
+    struct loop *const *loops, size_t n_loops, struct commit_homes **out);
 /* When the loops have stopped and no commit is under way. */
 void commit_homes_free(struct commit_homes **);
+
+/* An empty batch for a commit, on the loop of this number; NULL: out of memory.  A few are
+ * kept with their memory where the last ones were encoded, so while a request waits for
+ * the disk it holds its record and no more. */
+struct batch *commit_batch_take(struct commit_homes *, size_t loop);
+void commit_batch_give(struct commit_homes *, size_t loop, struct batch **taken);
 
 /* On the origin's loop.  done follows, not before the next turn. */
 void commit_start(struct commit_homes *, struct commit *);

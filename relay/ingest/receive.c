@@ -1,9 +1,9 @@
 /* receive.c - the POST handler.
  * SPDX-License-Identifier: Apache-2.0
  *
- * An intake is what one request needs: the body as sent, the batch with the decoded
- * body in its arena, the commit.  Each worker keeps a few that are free, with their
- * memory, so that a busy connection costs no page faults.
+ * An intake is what one request needs from its headers to its answer: the body as sent,
+ * the commit.  The batch, with the decoded body in its arena, is there from the scan until
+ * it is encoded.  Each worker keeps some of both that are free, with their memory.
  *
  *	begin      headers are asked; the intake is taken
  *	body       pieces are collected, within the memory that all requests share
@@ -27,9 +27,9 @@
 #include "prw/v2.h"
 
 /* What a worker keeps for the next requests. */
-#define FREE_MAX 8
-#define KEEP_ARENA ((size_t)4 << 20)
-#define KEEP_BODY ((size_t)1 << 20)
+#define FREE_MAX 64
+#define KEEP_BODY ((size_t)64 << 10)	/* of each */
+#define SMALL ((size_t)4 << 20)		/* a batch as bodies usually make it */
 
 /* A decoded body comes to at most so many times its size as a batch: the shortest
  * TimeSeries is 2 bytes, an entry is some 48; but the scanners refuse what is all
@@ -50,6 +50,7 @@ struct intake {
 
 struct door {
 	struct ingest *ingest;		/* borrowed */
+	size_t worker;			/* its number */
 	struct loop *loop;		/* borrowed */
 	struct intake *newest;		/* owned: all, free or in use */
 	struct intake *free;
@@ -117,12 +118,6 @@ intake_take(struct door *d)
 	buf_init(&in->packed, o->max_request_bytes);
 	commit_init(&in->commit);
 	in->commit.origin = d->loop;
-	in->commit.batch = batch_new(o->max_request_bytes * BATCH_FACTOR,
-	    KEEP_ARENA);
-	if (!in->commit.batch) {
-		intake_free(in);
-		return NULL;
-	}
 	in->older = d->newest;
 	if (d->newest)
 		d->newest->newer = in;
@@ -131,19 +126,24 @@ intake_take(struct door *d)
 }
 
 static void
+unreserve(struct intake *in)
+{
+	(void)atomic_fetch_sub(&in->door->ingest->reserved, in->reserved);
+	in->reserved = 0;
+}
+
+static void
 intake_give(struct intake *in)
 {
 	struct door *d = in->door;
 
-	(void)atomic_fetch_sub(&d->ingest->reserved, in->reserved);
-	in->reserved = 0;
+	unreserve(in);
 	in->request = NULL;
 	if (d->n_free >= FREE_MAX) {
 		intake_free(in);
 		return;
 	}
 	buf_reset(&in->packed, KEEP_BODY);
-	batch_reset(in->commit.batch);
 	in->next = d->free;
 	d->free = in;
 	d->n_free++;
@@ -163,23 +163,23 @@ retry_after(struct door *d)
 
 /* "rejected 3 of 2000: 2 no-name (series without a metric name), ..." */
 static void
-explain(struct buf *out, const struct batch *b, const struct batch_counts *kept)
+explain(struct buf *out, const struct commit *c)
 {
-	uint64_t bad = 0, good = kept->samples + kept->histograms +
-	    kept->exemplars;
+	uint64_t bad = 0, good = c->stored.samples + c->stored.histograms +
+	    c->stored.exemplars;
 	const char *comma = "";
 	enum status st;
 
 	for (st = ST_OK; st < ST__N; st++)
-		bad += b->refused[st];
+		bad += c->refused[st];
 	(void)buf_printf(out, "rejected %llu of %llu samples, histograms and "
 	    "exemplars, the rest is stored: ", (unsigned long long)bad,
 	    (unsigned long long)(bad + good));
 	for (st = ST_OK; st < ST__N; st++) {
-		if (!b->refused[st])
+		if (!c->refused[st])
 			continue;
 		(void)buf_printf(out, "%s%u %s (%s)", comma,
-		    (unsigned)b->refused[st], status_info(st)->word,
+		    (unsigned)c->refused[st], status_info(st)->word,
 		    status_info(st)->sentence);
 		comma = ", ";
 	}
@@ -187,12 +187,12 @@ explain(struct buf *out, const struct batch *b, const struct batch_counts *kept)
 }
 
 static bool
-any_refused(const struct batch *b)
+any_refused(const struct commit *c)
 {
 	enum status st;
 
 	for (st = ST_OK; st < ST__N; st++)
-		if (b->refused[st])
+		if (c->refused[st])
 			return true;
 	return false;
 }
@@ -233,13 +233,12 @@ add_written(struct written *w, enum payload_proto proto,
 static void
 answer(struct intake *in, enum status st)
 {
-	const struct batch *b = in->commit.batch;
 	struct http_response r = { .status = status_info(st)->http };
 	struct written w = { .n = 0 };
 	char seconds[16];
 
 	if (st == ST_OK || st == ST_END) {
-		r.status = any_refused(b) ? 400 : 204;
+		r.status = any_refused(&in->commit) ? 400 : 204;
 		st = ST_OK;
 	}
 	metric_reason_add(METRIC_REQUESTS, st, 1);
@@ -264,7 +263,7 @@ answer(struct intake *in, enum status st)
 		};
 		r.body = buf_new(16384);
 		if (r.body && st == ST_OK)
-			explain(r.body, b, &in->commit.stored);
+			explain(r.body, &in->commit);
 		else if (r.body)
 			(void)buf_printf(r.body, "%s\n",
 			    status_info(st)->sentence);
@@ -329,6 +328,7 @@ begin(struct http_request *rq, void *arg)
 	in->complete = 0;
 	in->commit.status = ST_OK;
 	in->commit.stored = (struct batch_counts){ 0 };
+	memset(in->commit.refused, 0, sizeof(in->commit.refused));
 	atomic_store(&in->commit.gone, false);
 	(void)snprintf(in->commit.edge, sizeof(in->commit.edge), "%s",
 	    http_request_peer(rq));
@@ -362,10 +362,9 @@ body(struct http_request *rq, struct bytes piece)
 }
 
 static enum status
-scan(struct intake *in)
+scan(struct intake *in, struct batch *b)
 {
 	struct ingest *g = in->door->ingest;
-	struct batch *b = in->commit.batch;
 	struct reader head = reader_of(buf_bytes(&in->packed));
 	uint64_t declared = read_varint(&head);
 	struct bytes raw;
@@ -383,10 +382,17 @@ scan(struct intake *in)
 	    v2_scan(raw, &g->key, b);
 	/* what it came to, where that is more than bodies usually do */
 	held = arena_size(b->arena);
-	if (st == ST_OK && held > KEEP_ARENA && held > in->reserved &&
+	if (st == ST_OK && held > SMALL && held > in->reserved &&
 	    !reserve(in, held - in->reserved))
 		return ST_BUSY;
 	return st;
+}
+
+/* On the home's loop: what is left is small. */
+static void
+encoded(struct commit *c)
+{
+	unreserve(container_of(c, struct intake, commit));
 }
 
 static void
@@ -402,16 +408,24 @@ static void
 end(struct http_request *rq)
 {
 	struct intake *in = http_request_user(rq);
+	struct door *d = in->door;
+	struct batch *b = commit_batch_take(d->ingest->homes, d->worker);
 	enum status st;
 
 	in->complete = clock_mono();
 	metric_add(METRIC_REQUEST_BYTES, (int64_t)in->packed.len);
-	st = scan(in);
+	st = b ? scan(in, b) : ST_NO_MEMORY;
 	if (st != ST_OK) {
+		if (b)
+			commit_batch_give(d->ingest->homes, d->worker, &b);
 		end_early(in, st);
 		return;
 	}
+	/* nothing of the batch is in it */
+	buf_reset(&in->packed, KEEP_BODY);
+	in->commit.batch = b;
 	in->commit.received_wall_ms = clock_wall() / CLOCK_MS;
+	in->commit.encoded = encoded;
 	in->commit.done = committed;
 	commit_start(in->door->ingest->homes, &in->commit);
 }
@@ -441,10 +455,12 @@ enum status
 ingest_new(const struct ingest_opts *opts, struct spool *spool,
     struct loop *const *loops, size_t n, struct ingest **out)
 {
-	struct session_opts so = {
-		.max_labels = opts->max_labels,
-		.max_label_bytes = opts->max_label_bytes,
-		.max_series = opts->max_series,
+	struct commit_opts co = {
+		.session.max_labels = opts->max_labels,
+		.session.max_label_bytes = opts->max_label_bytes,
+		.session.max_series = opts->max_series,
+		.max_edges = opts->max_edges,
+		.batch_bytes = opts->max_request_bytes * BATCH_FACTOR,
 	};
 	struct ingest *g;
 	enum status st;
@@ -459,14 +475,14 @@ ingest_new(const struct ingest_opts *opts, struct spool *spool,
 	g->n = n;
 	st = hash_key_init(&g->key);
 	if (st == ST_OK)
-		st = commit_homes_new(&so, opts->max_edges, spool, loops, n,
-		    &g->homes);
+		st = commit_homes_new(&co, spool, loops, n, &g->homes);
 	if (st != ST_OK) {
 		ingest_free(&g);
 		return st;
 	}
 	for (i = 0; i < n; i++) {
 		g->door[i].ingest = g;
+		g->door[i].worker = i;
 		g->door[i].loop = loops[i];
 		g->door[i].seed = (le64_get(g->key.secret) + i) | 1;
 	}

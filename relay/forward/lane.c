@@ -7,8 +7,6 @@
 
 #define BODY_MAX ((size_t)64 << 20)
 #define BODY_KEEP ((size_t)1 << 20)
-/* Units of other edges that are looked past when merging. */
-#define LOOK_PAST 64
 
 static void
 list_init(struct unit_list *l)
@@ -90,39 +88,35 @@ finish(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	    v2_finish(t->v2, &l->counts, &l->loss);
 }
 
-/* The head of the queue, and what follows of the same edge as far as it fits.  A
- * request that came in is never split: the first goes whole, whatever its size. */
+/* The head of the queue, and what follows of the same edge as far as it fits, past units
+ * of other edges (the supply bounds how many).  A later segment's units of this edge have
+ * another dictionary and stand behind all of this one's: none is overtaken.
+ * A request that came in is never split: the first goes whole, whatever its size. */
 static enum status
 gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 {
 	struct unit *first = l->queue.first;
 	struct unit **at = &first->next;
-	uint32_t samples = first->points, past = 0;
+	uint32_t samples = first->points;
 	enum status st;
 
 	begin(t, proto, first->dict);
 	st = add(t, proto, first, SIZE_MAX);
 	if (st != ST_OK)
 		return st;
-	if (!l->alone) {
-		while (*at && past < LOOK_PAST) {
-			struct unit *u = *at;
+	while (*at && !l->alone) {
+		struct unit *u = *at;
 
-			if (u->dict != first->dict) {
-				/* a later segment's records of this edge must
-				 * not be overtaken: they stand behind, so the
-				 * search may go on */
-				past++;
-				at = &u->next;
-				continue;
-			}
-			if (samples + u->points > t->max_samples ||
-			    add(t, proto, u, t->max_bytes) != ST_OK)
-				break;
-			samples += u->points;
-			(void)take_at(&l->queue, at);
-			unit_list_push(&l->sending, u);
+		if (u->dict != first->dict) {
+			at = &u->next;
+			continue;
 		}
+		if (samples + u->points > t->max_samples ||
+		    add(t, proto, u, t->max_bytes) != ST_OK)
+			break;
+		samples += u->points;
+		(void)take_at(&l->queue, at);
+		unit_list_push(&l->sending, u);
 	}
 	/* first goes before those that were merged into it */
 	(void)unit_list_pop(&l->queue);

@@ -40,6 +40,7 @@ struct cursor {
 	struct disk_file *file;		/* owned */
 	uint64_t generation;		/* of the last put */
 	unsigned slot;			/* that puts go to */
+	bool settled;			/* the other slot is on the disk */
 	bool dirty;			/* put since the last sync */
 	uint8_t *room;			/* owned, SLOT bytes */
 };
@@ -169,12 +170,13 @@ load(struct cursor *c, struct cursor_state *state)
 	i = slot[1] == SLOT_GOOD &&
 	    (slot[0] != SLOT_GOOD || generation[1] > generation[0]);
 	c->slot = i;
-	c->generation = generation[i];
 	if (slot[i] != SLOT_GOOD) {
+		c->settled = true; /* nothing that could be lost */
 		state->head = (struct spool_pos){ 0, 0 };
 		state->n_owed = 0;
 		return ST_OK;
 	}
+	c->generation = generation[i];
 	st = read_slot(c, i, &slot[i], &generation[i], state);
 	return st == ST_OK && slot[i] != SLOT_GOOD ? ST_DISK : st;
 }
@@ -224,6 +226,32 @@ open_cursor(const struct disk_ops *disk, const char *directory,
 	return st;
 }
 
+/* What an earlier process put may not have reached the disk, even if its sync was
+ * tried: the same bytes are written and synced again.  Before that neither slot can
+ * be written over without fear. */
+static enum status
+settle(struct cursor *c)
+{
+	const struct disk_ops *d = c->disk;
+	struct iovec iov = { .iov_base = c->room };
+	size_t n = SLOT;
+	enum status st = d->read(d->arg, c->file, c->slot * SLOT, c->room, &n);
+
+	if (st != ST_OK)
+		return st;
+	iov.iov_len = n < HEAD ? n + 1 : le32_get(c->room + 12);
+	if (iov.iov_len > n)
+		return ST_DISK; /* it was whole a moment ago */
+	st = d->write(d->arg, c->file, c->slot * SLOT, &iov, 1);
+	if (st == ST_OK)
+		st = d->sync(d->arg, c->file);
+	if (st != ST_OK)
+		return st;
+	c->slot = !c->slot;
+	c->settled = true;
+	return ST_OK;
+}
+
 enum status
 cursor_open(const struct disk_ops *disk, const char *directory,
     const char *name, struct cursor **out, struct cursor_state *state)
@@ -239,10 +267,8 @@ cursor_open(const struct disk_ops *disk, const char *directory,
 		    "the spool is sent again\"", directory, name);
 	if (st != ST_OK)
 		return st;
-	/* What an earlier process put may not have reached the disk: only
-	 * then may the other slot be written.  If not, the same is. */
-	c->dirty = true;
-	(void)cursor_sync(c);
+	if (!c->settled)
+		(void)settle(c); /* else before the first put */
 	*out = c;
 	return ST_OK;
 }
@@ -267,6 +293,9 @@ cursor_put(struct cursor *c, const struct cursor_state *state)
 	enum status st;
 
 	assert(state->n_owed <= CURSOR_OWED_MAX);
+	st = c->settled ? ST_OK : settle(c);
+	if (st != ST_OK)
+		return st;
 	iov.iov_len = encode(c->room, c->generation + 1, state);
 	c->dirty = true;
 	st = c->disk->write(c->disk->arg, c->file, c->slot * SLOT, &iov, 1);

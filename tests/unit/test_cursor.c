@@ -217,6 +217,27 @@ damage_is_seen(void **state)
 	}
 }
 
+/* The very first put, torn: there is nothing to fall back to, nor to lose. */
+static void
+a_torn_first_put_is_a_new_cursor(void **state)
+{
+	uint8_t junk[40];
+	size_t n;
+
+	(void)state;
+	memset(junk, 0xee, sizeof(junk));
+	assert_int_equal(open_it(), ST_OK);
+	cursor_close(&cursor);
+	disk_ram_put(disk, PATH, junk, sizeof(junk));
+	assert_int_equal(open_it(), ST_OK);
+	expect(0);
+	put(3);
+	assert_int_equal(cursor_sync(cursor), ST_OK);
+	power_cut(RAM_LOST, 1);
+	expect(3);
+	assert_non_null(disk_ram_bytes(disk, PATH, &n));
+}
+
 static void
 names_are_plain(void **state)
 {
@@ -242,6 +263,7 @@ main(void)
 		T(a_failed_sync_harms_nothing),
 		T(the_largest_fits),
 		T(damage_is_seen),
+		T(a_torn_first_put_is_a_new_cursor),
 		T(names_are_plain),
 	};
 

@@ -41,17 +41,20 @@ count(struct format_footer *t, const struct spool_record *r)
 	t->records++;
 }
 
-/* Records from the offset on, up to where they stop; only the first stretch can be
- * decoded and is counted. */
+/* Records from the offset on, up to where they stop.  Counted are those that can be
+ * decoded: before any damage. */
 static enum status
-read_stretch(struct scan *s, struct format_footer *totals)
+read_stretch(struct scan *s, struct recover_finding *f)
 {
 	struct spool_record r;
 	enum status st;
 
-	while ((st = scan_next(s, &r)) == ST_OK)
-		if (totals)
-			count(totals, &r);
+	while ((st = scan_next(s, &r)) == ST_OK) {
+		if (!(f->totals.flags & FORMAT_DAMAGED))
+			count(&f->totals, &r);
+		if (s->synced)
+			f->unsure = r.pos.offset;
+	}
 	return st == ST_END || st == ST_DAMAGED ? ST_OK : st;
 }
 
@@ -98,7 +101,7 @@ read_through(struct scan *s, struct recover_finding *f)
 	enum status st;
 
 	s->end = f->size;
-	st = read_stretch(s, &f->totals);
+	st = read_stretch(s, f);
 	good = s->offset;
 	while (st == ST_OK) {
 		f->totals.end = s->offset;
@@ -107,7 +110,7 @@ read_through(struct scan *s, struct recover_finding *f)
 			break;
 		f->totals.flags |= FORMAT_DAMAGED;
 		s->offset = at;
-		st = read_stretch(s, NULL);
+		st = read_stretch(s, f);
 	}
 	if (st != ST_OK)
 		return st;
@@ -122,7 +125,7 @@ read_through(struct scan *s, struct recover_finding *f)
 static enum status
 check_through(struct scan *s, struct recover_finding *f)
 {
-	struct format_footer seen = { .records = 0 };
+	struct recover_finding seen = { .sealed = true };
 	enum status st;
 
 	s->end = f->totals.end;
@@ -174,7 +177,8 @@ recover_look(const struct disk_ops *disk, const char *directory,
 	struct scan s;
 	enum status st;
 
-	*out = (struct recover_finding){ .totals.end = FORMAT_HEADER };
+	*out = (struct recover_finding){ .totals.end = FORMAT_HEADER,
+		.unsure = FORMAT_HEADER };
 	spool_path(path, directory, SPOOL_SEGMENT, number, ".rwl");
 	scan_init(&s, disk);
 	st = look(&s, path, number, all, out);
@@ -249,6 +253,31 @@ tell(const struct pass *p, const char *event, uint64_t number,
 	    status_info(why)->word, hint);
 }
 
+/* The last commit may be known to this machine's memory only, and its pages counted
+ * as clean because a sync of them has failed: written again, the sync below covers
+ * them. */
+static enum status
+write_again(const struct disk_ops *d, struct disk_file *file, uint64_t from,
+    uint64_t end)
+{
+	uint8_t part[4096];
+	enum status st = ST_OK;
+
+	while (from < end && st == ST_OK) {
+		size_t n = end - from < sizeof(part) ? (size_t)(end - from) :
+		    sizeof(part);
+		struct iovec iov = { part, n };
+
+		st = d->read(d->arg, file, from, part, &n);
+		if (st == ST_OK && n < iov.iov_len)
+			st = ST_DISK;
+		if (st == ST_OK)
+			st = d->write(d->arg, file, from, &iov, 1);
+		from += n;
+	}
+	return st;
+}
+
 /* The footer behind the records, and nothing behind the footer. */
 static enum status
 seal(struct pass *p, uint64_t number, struct recover_finding *f)
@@ -269,6 +298,8 @@ seal(struct pass *p, uint64_t number, struct recover_finding *f)
 		st = d->read(d->arg, file, 0, raw, &n);
 	if (st == ST_OK)
 		st = format_header_get(raw, &h);
+	if (st == ST_OK)
+		st = write_again(d, file, f->unsure, f->totals.end);
 	if (st == ST_OK) {
 		format_footer_put(raw, format_seed(h.id), &f->totals);
 		st = d->write(d->arg, file, f->totals.end, &iov, 1);
@@ -363,13 +394,13 @@ static void
 each_leftover(const char *name, void *arg)
 {
 	struct pass *p = arg;
-	uint64_t number;
+	uint64_t making = spool_path_number(name, ".tmp");
+	uint64_t gone = spool_path_number(name, ".gone");
 
-	if ((number = spool_path_number(name, ".tmp")))
-		remove_file(p, number, ".tmp");
-	number = spool_path_number(name, ".gone");
-	if (number && number != p->gone)
-		remove_file(p, number, ".gone");
+	if (making)
+		remove_file(p, making, ".tmp");
+	if (gone && gone != p->gone)
+		remove_file(p, gone, ".gone");
 }
 
 static void

@@ -15,6 +15,7 @@ struct recover_finding {
 	bool sealed;			/* had its footer */
 	bool readable;			/* header passes its check */
 	uint64_t size;			/* of the file */
+	uint64_t unsure;		/* from here on it may not be synced */
 	uint64_t cut;			/* bytes of a torn tail */
 	uint64_t damaged;		/* bytes of records that fail, or follow such */
 	struct format_footer totals;	/* flags, and how far records go */

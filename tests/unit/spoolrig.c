@@ -18,16 +18,40 @@ const struct spool_opts rig_opts = {
 	.sync = SPOOL_SYNC_ALWAYS,
 };
 
-void
-rig_init(struct rig *r, struct disk_ram *disk)
+static void
+make_loops(struct rig *r)
 {
 	unsigned i;
 
-	*r = (struct rig){ .disk = disk };
 	assert(loop_new("spool", &r->loop) == ST_OK);
 	assert(loop_new("reader", &r->reader_loop) == ST_OK);
 	for (i = 0; i < RIG_WRITERS; i++)
 		assert(loop_new("writer", &r->writer[i]) == ST_OK);
+}
+
+static void
+free_loops(struct rig *r)
+{
+	unsigned i;
+
+	for (i = 0; i < RIG_WRITERS; i++)
+		loop_free(&r->writer[i]);
+	loop_free(&r->reader_loop);
+	loop_free(&r->loop);
+}
+
+void
+rig_init(struct rig *r, struct disk_ram *disk)
+{
+	*r = (struct rig){ .disk = disk };
+	make_loops(r);
+}
+
+void
+rig_forget(struct rig *r)
+{
+	free_loops(r);
+	make_loops(r);
 }
 
 void
@@ -37,10 +61,7 @@ rig_fini(struct rig *r)
 
 	for (i = 0; i < r->n; i++)
 		free(r->writes[i].data);
-	for (i = 0; i < RIG_WRITERS; i++)
-		loop_free(&r->writer[i]);
-	loop_free(&r->reader_loop);
-	loop_free(&r->loop);
+	free_loops(r);
 }
 
 enum status
@@ -77,6 +98,8 @@ on_done(struct spool_write *w)
 	struct rig_write *rw = container_of(w, struct rig_write, write);
 
 	assert(!rw->done);
+	if (disk_ram_dead(rw->rig->disk))
+		return; /* power is gone: nobody hears it */
 	rw->done = true;
 	rw->status = w->status;
 	rw->rig->order[rw->rig->n_done++] = rw->number;

@@ -12,7 +12,7 @@
 #include "spool/spool.h"
 
 #define RIG_DIR "/spool"
-#define RIG_MAX 4096
+#define RIG_MAX 2048
 #define RIG_WRITERS 2
 #define RIG_READERS 4
 
@@ -43,6 +43,8 @@ extern const struct spool_opts rig_opts;
 void rig_init(struct rig *, struct disk_ram *);
 /* Frees the loops and what was submitted. */
 void rig_fini(struct rig *);
+/* New loops: what was on its way is forgotten, as with a process. */
+void rig_forget(struct rig *);
 enum status rig_open(struct rig *, const struct spool_opts *);
 void rig_close(struct rig *);
 

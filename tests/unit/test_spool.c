@@ -393,7 +393,7 @@ a_full_spool_empties_though_small(void **state)
 	o.size_bytes = 16 << 10;
 	reopen(&o);
 	r = rig_reader(rig, "a");
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 40; i++) {
 		while (spool_room(rig->spool) == ST_OK)
 			store_many(1, 300);
 		spool_reader_release(r, spool_newest(r));

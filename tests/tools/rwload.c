@@ -836,6 +836,8 @@ load_capture(struct load *l, struct edge *e, const char *path, FILE *dump)
 		/* A request with metadata alone has nothing for 2.0. */
 		if (take_captured(l, d, &c, &e->bodies[n]))
 			n++;
+		else
+			wire_buf_free(&e->bodies[n].bytes);
 	}
 	if (more == -1)
 		exit(2);

@@ -2,32 +2,54 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "fake/loop.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "io/loop_priv.h"
 
 #define EPOCH (INT64_C(1700000000) * CLOCK_S)
+#define HOSTS_MAX 16
+#define LOOKUP_NS CLOCK_MS
+
+TAILQ_HEAD(task_list, loop_task);
+TAILQ_HEAD(timer_list, loop_timer);
+TAILQ_HEAD(loop_list, loop);
 
 struct loop_timer {
-	struct loop_timer *next;
+	TAILQ_ENTRY(loop_timer) link;
 	struct loop *loop;
 	loop_timer_fn *fn;
 	void *arg;
-	int64_t due;			/* 0: not started */
+	int64_t due;
+	bool pending;
 };
 
 struct loop {
-	struct loop *next;
+	TAILQ_ENTRY(loop) link;
 	const char *name;
 	struct loop_msg *first, **last;
-	struct loop_hook *hooks;
-	struct loop_timer *timers;
+	struct loop_hook *hooks, *next_hook;
+	struct task_list tasks[LOOP_STAGE__N];
+	struct timer_list timers;	/* the next first */
+	void *shared;
+	void (*shared_fini)(void *);
 	bool stopped;
 };
 
-static struct loop *loops;
+static struct loop_list loops = TAILQ_HEAD_INITIALIZER(loops);
 static int64_t now = CLOCK_S;
+
+static struct {
+	char name[256];
+	size_t n_addrs;
+} hosts[HOSTS_MAX];
+static size_t n_hosts;
+
+/* ---- time ---------------------------------------------------------------------- */
 
 static int64_t
 mono(void)
@@ -54,31 +76,19 @@ fake_clock_init(void)
 enum status
 loop_new(const char *name, struct loop **out)
 {
-	struct loop *l = calloc(1, sizeof(*l)), **at = &loops;
+	struct loop *l = calloc(1, sizeof(*l));
+	int i;
 
 	if (!l)
 		return ST_NO_MEMORY;
 	l->name = name;
 	l->last = &l->first;
-	while (*at)
-		at = &(*at)->next;
-	*at = l;
+	for (i = 0; i < LOOP_STAGE__N; i++)
+		TAILQ_INIT(&l->tasks[i]);
+	TAILQ_INIT(&l->timers);
+	TAILQ_INSERT_TAIL(&loops, l, link);
 	*out = l;
 	return ST_OK;
-}
-
-void
-loop_free(struct loop **lp)
-{
-	struct loop **at = &loops;
-
-	if (!*lp)
-		return;
-	while (*at != *lp)
-		at = &(*at)->next;
-	*at = (*at)->next;
-	free(*lp);
-	*lp = NULL;
 }
 
 const char *
@@ -104,20 +114,228 @@ loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *fn)
 }
 
 void
+loop_task_add(struct loop *l, enum loop_stage stage, struct loop_task *t)
+{
+	if (t->queued)
+		return;
+	t->queued = true;
+	TAILQ_INSERT_TAIL(&l->tasks[stage], t, link);
+}
+
+void
+loop_task_remove(struct loop *l, enum loop_stage stage, struct loop_task *t)
+{
+	if (!t->queued)
+		return;
+	t->queued = false;
+	TAILQ_REMOVE(&l->tasks[stage], t, link);
+}
+
+void
+loop_set_shared(struct loop *l, void *shared, void (*fini)(void *))
+{
+	l->shared = shared;
+	l->shared_fini = fini;
+}
+
+void *
+loop_shared(const struct loop *l)
+{
+	return l->shared;
+}
+
+void
 loop_hook_add(struct loop *l, struct loop_hook *h)
 {
-	h->next = l->hooks;
-	l->hooks = h;
+	struct loop_hook **at = &l->hooks;
+
+	while (*at)
+		at = &(*at)->next;
+	h->next = NULL;
+	*at = h;
 }
 
 void
 loop_hook_remove(struct loop *l, struct loop_hook *h)
 {
-	struct loop_hook **at = &l->hooks;
+	struct loop_hook **at;
 
-	while (*at != h)
-		at = &(*at)->next;
-	*at = h->next;
+	for (at = &l->hooks; *at; at = &(*at)->next) {
+		if (*at != h)
+			continue;
+		if (l->next_hook == h)
+			l->next_hook = h->next;
+		*at = h->next;
+		return;
+	}
+}
+
+static void
+run_timers(struct loop *l)
+{
+	struct loop_timer *t;
+
+	while ((t = TAILQ_FIRST(&l->timers)) != NULL && t->due <= now) {
+		loop_timer_stop(t);
+		t->fn(t->arg);
+	}
+}
+
+static void
+deliver(struct loop *l)
+{
+	struct loop_msg *m = l->first, *next;
+
+	l->first = NULL;
+	l->last = &l->first;
+	for (; m; m = next) {
+		next = m->next;
+		m->fn(m);
+	}
+}
+
+static void
+run_tasks(struct loop *l, enum loop_stage stage)
+{
+	struct loop_task mark = { .queued = true }, *t;
+
+	TAILQ_INSERT_TAIL(&l->tasks[stage], &mark, link);
+	while ((t = TAILQ_FIRST(&l->tasks[stage])) != &mark) {
+		loop_task_remove(l, stage, t);
+		t->fn(t);
+	}
+	TAILQ_REMOVE(&l->tasks[stage], &mark, link);
+}
+
+/* ---- turning ----------------------------------------------------------------------- */
+
+static bool
+ready(const struct loop *l)
+{
+	const struct loop_timer *t = TAILQ_FIRST(&l->timers);
+	int i;
+
+	for (i = 0; i < LOOP_STAGE__N; i++) {
+		if (!TAILQ_EMPTY(&l->tasks[i]))
+			return true;
+	}
+	return l->first || (t && t->due <= now);
+}
+
+void
+fake_turn(struct loop *l)
+{
+	struct loop_hook *h;
+
+	run_timers(l);
+	deliver(l);
+	run_tasks(l, LOOP_SOON);
+	for (h = l->hooks; h; h = l->next_hook) {
+		l->next_hook = h->next;
+		h->fn(h->arg);
+	}
+	run_tasks(l, LOOP_FLUSH);
+	run_tasks(l, LOOP_REAP);
+}
+
+/* A turn of each loop that has something to do; false if none has. */
+static bool
+turn_all(void)
+{
+	struct loop *l, *next;
+	bool any = false;
+
+	for (l = TAILQ_FIRST(&loops); l; l = next) {
+		next = TAILQ_NEXT(l, link);
+		if (!ready(l))
+			continue;
+		fake_turn(l);
+		any = true;
+	}
+	return any;
+}
+
+void
+fake_settle(void)
+{
+	while (turn_all())
+		;
+}
+
+/* To the next timer, no further than `until`; false if there is none. */
+static bool
+jump(int64_t until)
+{
+	struct loop_timer *t;
+	int64_t next = INT64_MAX;
+	struct loop *l;
+
+	TAILQ_FOREACH(l, &loops, link) {
+		t = TAILQ_FIRST(&l->timers);
+		if (t && t->due < next)
+			next = t->due;
+	}
+	if (next > until)
+		return false;
+	if (next > now)
+		now = next;
+	return true;
+}
+
+bool
+fake_until(bool (*question)(void *), void *arg, int64_t at_most_ns)
+{
+	int64_t until = now + at_most_ns;
+
+	for (;;) {
+		if (question(arg))
+			return true;
+		if (!turn_all() && !jump(until))
+			break;
+	}
+	now = until;
+	return false;
+}
+
+static bool
+never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+void
+fake_pass(int64_t ns)
+{
+	(void)fake_until(never, NULL, ns);
+}
+
+static bool
+is_stopped(void *arg)
+{
+	return fake_stopped(arg);
+}
+
+void
+loop_run(struct loop *l)
+{
+	l->stopped = false;
+	loop_join(l);
+}
+
+enum status
+loop_start(struct loop *l)
+{
+	l->stopped = false;
+	return ST_OK;
+}
+
+void
+loop_join(struct loop *l)
+{
+	bool ended = fake_until(is_stopped, l, INT64_MAX / 2);
+
+	assert(ended);	/* else nothing will ever happen again */
 }
 
 void
@@ -132,7 +350,22 @@ fake_stopped(const struct loop *l)
 	return l->stopped;
 }
 
-/* ---- timers ---------------------------------------------------------------------- */
+void
+loop_free(struct loop **at)
+{
+	struct loop *l = *at;
+
+	if (!l)
+		return;
+	*at = NULL;
+	if (l->shared_fini)
+		l->shared_fini(l->shared);
+	run_tasks(l, LOOP_REAP);
+	TAILQ_REMOVE(&loops, l, link);
+	free(l);
+}
+
+/* ---- timers ------------------------------------------------------------------------ */
 
 enum status
 loop_timer_new(struct loop *l, loop_timer_fn *fn, void *arg,
@@ -142,122 +375,166 @@ loop_timer_new(struct loop *l, loop_timer_fn *fn, void *arg,
 
 	if (!t)
 		return ST_NO_MEMORY;
-	*t = (struct loop_timer){ l->timers, l, fn, arg, 0 };
-	l->timers = t;
+	t->loop = l;
+	t->fn = fn;
+	t->arg = arg;
 	*out = t;
 	return ST_OK;
 }
 
 void
-loop_timer_free(struct loop_timer **tp)
+loop_timer_free(struct loop_timer **t)
 {
-	struct loop_timer **at;
-
-	if (!*tp)
+	if (!*t)
 		return;
-	at = &(*tp)->loop->timers;
-	while (*at != *tp)
-		at = &(*at)->next;
-	*at = (*at)->next;
-	free(*tp);
-	*tp = NULL;
+	loop_timer_stop(*t);
+	free(*t);
+	*t = NULL;
 }
 
 void
 loop_timer_start(struct loop_timer *t, int64_t ns)
 {
-	t->due = now + (ns > 0 ? ns : 0);
+	struct loop_timer *after;
+
+	loop_timer_stop(t);
+	if (ns < 0)
+		ns = 0;
+	t->due = ns > INT64_MAX - now ? INT64_MAX : now + ns;
+	t->pending = true;
+	TAILQ_FOREACH_REVERSE(after, &t->loop->timers, timer_list, link) {
+		if (after->due <= t->due) {
+			TAILQ_INSERT_AFTER(&t->loop->timers, after, t, link);
+			return;
+		}
+	}
+	TAILQ_INSERT_HEAD(&t->loop->timers, t, link);
 }
 
 void
 loop_timer_stop(struct loop_timer *t)
 {
-	t->due = 0;
+	if (!t->pending)
+		return;
+	t->pending = false;
+	TAILQ_REMOVE(&t->loop->timers, t, link);
 }
 
 bool
 loop_timer_pending(const struct loop_timer *t)
 {
-	return t->due != 0;
+	return t->pending;
 }
 
-static struct loop_timer *
-due(struct loop *l)
+/* ---- watches: there is no kernel, and nothing is ever ready --------------------------- */
+
+struct loop_watch {
+	unsigned want;
+};
+
+enum status
+loop_watch_new(struct loop *l, int fd, loop_watch_fn *fn, void *arg,
+    struct loop_watch **out)
 {
-	struct loop_timer *t;
-
-	for (t = l->timers; t; t = t->next)
-		if (t->due && t->due <= now)
-			return t;
-	return NULL;
-}
-
-/* ---- turning --------------------------------------------------------------------- */
-
-void
-fake_turn(struct loop *l)
-{
-	struct loop_msg *m = l->first, *next;
-	struct loop_hook *h, *after;
-	struct loop_timer *t;
-
-	l->first = NULL;
-	l->last = &l->first;
-	for (; m; m = next) {
-		next = m->next;
-		m->fn(m);
-	}
-	while ((t = due(l))) {
-		t->due = 0;
-		t->fn(t->arg);
-	}
-	for (h = l->hooks; h; h = after) {
-		after = h->next;
-		h->fn(h->arg);
-	}
+	(void)l;
+	(void)fd;
+	(void)fn;
+	(void)arg;
+	*out = calloc(1, sizeof(**out));
+	return *out ? ST_OK : ST_NO_MEMORY;
 }
 
 void
-fake_settle(void)
+loop_watch_free(struct loop_watch **w)
 {
-	struct loop *l;
-	bool again;
-
-	do {
-		again = false;
-		for (l = loops; l; l = l->next) {
-			if (!l->first && !due(l))
-				continue;
-			fake_turn(l);
-			again = true;
-		}
-	} while (again);
-}
-
-/* The first timer's time, no later than `end`. */
-static int64_t
-next_due(int64_t end)
-{
-	struct loop_timer *t;
-	struct loop *l;
-
-	for (l = loops; l; l = l->next)
-		for (t = l->timers; t; t = t->next)
-			if (t->due && t->due < end)
-				end = t->due;
-	return end;
+	free(*w);
+	*w = NULL;
 }
 
 void
-fake_pass(int64_t ns)
+loop_watch_want(struct loop_watch *w, unsigned want)
 {
-	int64_t end = now + ns;
+	w->want = want;
+}
 
-	fake_settle();
-	while (now < end) {
-		int64_t next = next_due(end);
+/* ---- names ------------------------------------------------------------------------------ */
 
-		now = next > now ? next : now;
-		fake_settle();
+struct loop_lookup {
+	struct loop_timer *timer;
+	loop_lookup_fn *done;
+	void *arg;
+	size_t n;
+	uint16_t port;
+};
+
+void
+fake_host(const char *name, size_t n_addrs)
+{
+	size_t i;
+
+	for (i = 0; i < n_hosts && strcmp(hosts[i].name, name) != 0; i++)
+		;
+	assert(i < HOSTS_MAX && n_addrs <= LOOP_ADDRS_MAX);
+	if (i == n_hosts)
+		n_hosts++;
+	(void)snprintf(hosts[i].name, sizeof(hosts[i].name), "%s", name);
+	hosts[i].n_addrs = n_addrs;
+}
+
+static void
+found(void *arg)
+{
+	struct loop_lookup *k = arg;
+	struct loop_addr addrs[LOOP_ADDRS_MAX];
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	loop_lookup_fn *done = k->done;
+	size_t i, n = k->n;
+
+	memset(addrs, 0, sizeof(addrs));
+	for (i = 0; i < n; i++) {
+		v4.sin_port = htons(k->port);
+		v4.sin_addr.s_addr = htonl(0xc0000201 + (uint32_t)i);
+		memcpy(&addrs[i].ss, &v4, sizeof(v4));
+		addrs[i].len = sizeof(v4);
 	}
+	arg = k->arg;
+	loop_timer_free(&k->timer);
+	free(k);
+	done(n ? ST_OK : ST_NO_ADDRESS, addrs, n, arg);
+}
+
+enum status
+loop_resolve(struct loop *l, const char *host, const char *port,
+    loop_lookup_fn *done, void *arg, struct loop_lookup **out)
+{
+	struct loop_lookup *k = calloc(1, sizeof(*k));
+	size_t i;
+
+	if (!k)
+		return ST_NO_MEMORY;
+	k->done = done;
+	k->arg = arg;
+	k->n = 1;
+	k->port = (uint16_t)atoi(port);
+	for (i = 0; i < n_hosts; i++) {
+		if (strcmp(hosts[i].name, host) == 0)
+			k->n = hosts[i].n_addrs;
+	}
+	if (loop_timer_new(l, found, k, &k->timer) != ST_OK) {
+		free(k);
+		return ST_NO_MEMORY;
+	}
+	loop_timer_start(k->timer, LOOKUP_NS);
+	*out = k;
+	return ST_OK;
+}
+
+void
+loop_lookup_cancel(struct loop_lookup **k)
+{
+	if (!*k)
+		return;
+	loop_timer_free(&(*k)->timer);
+	free(*k);
+	*k = NULL;
 }

@@ -110,10 +110,9 @@ def finish(senders):
     end = time.time()
     time.sleep(5)
     for sender in senders:
-        if sender.process.alive():
-            sender.process.child.terminate()
+        sender.process.terminate()
     for sender in senders:
-        sender.process.stop()
+        sender.process.ended()
     return end
 
 

@@ -70,16 +70,23 @@ class Process:
                 time.sleep(0.1)
         raise Trouble("%s is not ready\n%s" % (self.name, self.tail()))
 
-    def stop(self, seconds=30):
-        """SIGTERM, and whether it ended with status 0 in time."""
-        if not self.alive():
-            return False
-        self.child.terminate()
+    def terminate(self):
+        """SIGTERM, once: VictoriaMetrics dies of a second one, with what it
+        has in memory."""
+        if self.alive():
+            self.child.terminate()
+
+    def ended(self, seconds=30):
+        """Whether it ends with status 0 in time; it is made to in any case."""
         try:
             return self.child.wait(seconds) == 0
         except subprocess.TimeoutExpired:
             self.kill()
             return False
+
+    def stop(self, seconds=30):
+        self.terminate()
+        return self.ended(seconds)
 
     def kill(self):
         if self.alive():

@@ -6,6 +6,73 @@
 #include <stdlib.h>
 
 #define EDGE_MAX ((size_t)64 << 10)
+#define CHECK_BITS 32
+
+/* ---- state: what both ends do --------------------------------------------- */
+
+static void
+stream_fini(struct stream *s)
+{
+	histograms_fini(s);
+	table_fini(&s->series);
+	table_fini(&s->starts);
+	table_fini(&s->own);
+	table_fini(&s->symbols);
+	table_fini(&s->names);
+	table_fini(&s->shapes);
+	store_fini(&s->store);
+}
+
+static void
+stream_init(struct stream *s)
+{
+	*s = (struct stream){ .n_used = 1 };
+	gap_means_init(&s->gaps);
+	define_model_init(&s->define);
+	metadata_model_init(&s->metadata);
+	refs_model_init(&s->refs);
+	value_model_init(&s->values);
+	starts_model_init(&s->start);
+	histogram_model_init(&s->histograms);
+	exemplar_model_init(&s->exemplars);
+}
+
+static size_t
+stream_size(const struct stream *s)
+{
+	return table_size(&s->series, sizeof(struct series)) +
+	    table_size(&s->starts, sizeof(int64_t)) +
+	    table_size(&s->own, sizeof(uint32_t)) +
+	    table_size(&s->symbols, sizeof(struct symbol_use)) +
+	    table_size(&s->names, sizeof(struct name_use)) +
+	    table_size(&s->shapes, sizeof(struct shape)) +
+	    s->store.held + histograms_size(s);
+}
+
+static inline void
+mix(uint64_t *digest, uint64_t v)
+{
+	*digest = (*digest ^ v) * UINT64_C(0x9fb21c651e98df25);
+	*digest ^= *digest >> 32;
+}
+
+/* What both ends have seen: should they ever differ, it shows soon. */
+static void
+digest(struct stream *s, const struct batch *b)
+{
+	uint64_t d = s->digest;
+	uint32_t i;
+
+	for (i = 0; i < b->n_samples; i++)
+		mix(&d, b->samples[i].bits ^ (uint64_t)b->samples[i].ms << 20 ^
+		    (uint64_t)b->samples[i].series << 40);
+	for (i = 0; i < b->n_histograms; i++)
+		mix(&d, b->histograms[i].count ^ b->histograms[i].sum_bits);
+	for (i = 0; i < b->n_exemplars; i++)
+		mix(&d, b->exemplars[i].bits ^ (uint64_t)b->exemplars[i].ms);
+	s->digest = d;
+	s->n_records++;
+}
 
 /* ---- writing -------------------------------------------------------------- */
 
@@ -14,6 +81,7 @@ encoder_new(const struct encoder_opts *opts, struct encoder **out)
 {
 	struct encoder *e = calloc(1, sizeof(*e));
 	enum status st;
+	unsigned i;
 
 	if (!e)
 		return ST_NO_MEMORY;
@@ -21,6 +89,10 @@ encoder_new(const struct encoder_opts *opts, struct encoder **out)
 	e->max_symbol_bytes = opts->max_symbol_bytes;
 	buf_init(&e->edge, EDGE_MAX);
 	buf_init(&e->defined, SIZE_MAX);
+	for (i = 0; i <= GAP__N; i++)
+		buf_init(&e->room[i], SIZE_MAX);
+	stream_init(&e->stream);
+	e->n_sent = 1;
 	st = symtab_new(&e->symbols);
 	if (st == ST_OK &&
 	    !buf_append(&e->edge, opts->edge.p, opts->edge.n))
@@ -29,9 +101,27 @@ encoder_new(const struct encoder_opts *opts, struct encoder **out)
 		encoder_free(&e);
 		return st;
 	}
-	encoder_restart(e);
 	*out = e;
 	return ST_OK;
+}
+
+static void
+clear(struct encoder *e)
+{
+	unsigned i;
+
+	stream_fini(&e->stream);
+	table_fini(&e->entries);
+	free(e->shape_slots);
+	free(e->entry_slots);
+	free(e->items);
+	e->shape_slots = e->entry_slots = NULL;
+	e->items = NULL;
+	e->n_shape_slots = e->n_entry_slots = 0;
+	e->n_entries_sent = e->n_defined = 0;
+	buf_fini(&e->defined);
+	for (i = 0; i <= GAP__N; i++)
+		buf_fini(&e->room[i]);
 }
 
 void
@@ -42,44 +132,49 @@ encoder_free(struct encoder **at)
 	*at = NULL;
 	if (!e)
 		return;
-	table_fini(&e->stream.series);
-	table_fini(&e->metadata);
-	free(e->metadata_slots);
-	free(e->labels.before);
-	free(e->labels.now);
-	buf_fini(&e->defined);
+	clear(e);
 	buf_fini(&e->edge);
 	symtab_free(&e->symbols);
 	free(e);
 }
 
-static void
-stream_reset(struct stream *s)
-{
-	table_fini(&s->series);
-	*s = (struct stream){ .last = SERIES_NONE, .last_metadata = UINT32_MAX };
-}
-
 void
 encoder_restart(struct encoder *e)
 {
-	stream_reset(&e->stream);
+	clear(e);
+	stream_init(&e->stream);
 	symtab_reset(e->symbols);
-	table_fini(&e->metadata);
-	free(e->metadata_slots);
-	e->metadata_slots = NULL;
-	e->n_metadata_slots = 0;
-	buf_fini(&e->defined);
-	e->n_defined = 0;
-	e->labels.n_before = 0;
-	e->begun = false;
+	e->n_sent = 1;
+	e->bits = (struct encoder_bits){ 0 };
+}
+
+/* What the record format has no place for. */
+static bool
+fits(const struct batch *b)
+{
+	uint32_t i;
+
+	if (b->n_samples > SAMPLES_MAX || b->n_metadata > OTHERS_MAX ||
+	    b->n_histograms > OTHERS_MAX || b->n_exemplars > OTHERS_MAX)
+		return false;
+	for (i = 0; i < b->n_histograms; i++) {
+		const struct batch_histogram *h = &b->histograms[i];
+
+		if (h->negative.n_spans > BUCKETS_MAX ||
+		    h->negative.n_buckets > BUCKETS_MAX ||
+		    h->positive.n_spans > BUCKETS_MAX ||
+		    h->positive.n_buckets > BUCKETS_MAX)
+			return false;
+	}
+	return true;
 }
 
 static unsigned
 parts_of(const struct encoder *e, const struct batch *b)
 {
-	return (e->begun ? 0 : PART_HELLO) |
-	    (e->n_defined ? PART_DEFINE : 0) |
+	return (e->stream.n_records ? 0 : PART_HELLO) |
+	    (symtab_n(e->symbols) > e->n_sent ? PART_TEXTS : 0) |
+	    (e->n_defined ? PART_DEFINITIONS : 0) |
 	    (b->n_metadata ? PART_METADATA : 0) |
 	    (b->n_samples ? PART_SAMPLES : 0) |
 	    (b->n_samples && b->starts ? PART_STARTS : 0) |
@@ -87,36 +182,113 @@ parts_of(const struct encoder *e, const struct batch *b)
 	    (b->n_exemplars ? PART_EXEMPLARS : 0);
 }
 
+static void
+write_hello(const struct encoder *e, struct buf *out)
+{
+	put_varint(out, CODEC_VERSION);
+	put_varint(out, CODEC_FEATURES);
+	put_varint(out, e->edge.len);
+	buf_append(out, e->edge.data, e->edge.len);
+}
+
+/* Of the streams, what has been written since then goes to that account. */
+static void
+account(const struct record_writer *w, uint64_t *since, uint64_t *to)
+{
+	uint64_t now = record_bits(w);
+
+	*to += now - *since;
+	*since = now;
+}
+
+static bool
+put_points(struct encoder *e, struct record_writer *w, unsigned parts,
+    const struct batch *b, uint64_t *at)
+{
+	struct stream *s = &e->stream;
+	bool fine = true;
+
+	if (parts & PART_SAMPLES) {
+		fine = put_refs(s, w, b);
+		account(w, at, &e->bits.refs);
+		fine = fine && put_values(&s->values, w, &s->series,
+		    b->samples, b->n_samples);
+		account(w, at, &e->bits.values);
+	}
+	if (parts & PART_STARTS)
+		fine = fine && put_starts(s, w, b);
+	account(w, at, &e->bits.starts);
+	if (parts & PART_HISTOGRAMS)
+		fine = fine && put_histograms(s, w, b);
+	account(w, at, &e->bits.histograms);
+	if (parts & PART_EXEMPLARS)
+		fine = fine && put_exemplars(s, w, b);
+	account(w, at, &e->bits.exemplars);
+	return fine;
+}
+
+static bool
+put_streams(struct encoder *e, unsigned parts, const struct batch *b,
+    struct buf *out)
+{
+	struct record_writer w;
+	bool fine = record_begin(&w, &e->stream.gaps, e->room);
+	uint64_t at = 0;
+
+	if (!fine)
+		return false;
+	if (parts & PART_DEFINITIONS)
+		fine = put_definitions(e, &w);
+	account(&w, &at, &e->bits.definitions);
+	if (parts & PART_METADATA)
+		fine = fine && put_metadata(e, &w, b);
+	account(&w, &at, &e->bits.metadata);
+	fine = fine && put_points(e, &w, parts, b, &at);
+	digest(&e->stream, b);
+	if (fine && e->stream.n_records % CHECK_EVERY == 0) {
+		fine = record_room(&w, CHECK_BITS / 8);
+		if (fine)
+			put_bits(&w, e->stream.digest >> CHECK_BITS,
+			    CHECK_BITS);
+	}
+	return fine && record_finish(&w, out);
+}
+
 enum status
 encoder_encode(struct encoder *e, const struct batch *b, struct buf *out)
 {
-	unsigned parts = parts_of(e, b);
 	enum status st = ST_OK;
+	size_t start = out->len, texts;
+	unsigned parts;
 
-	if (b->n_samples > SAMPLES_MAX)
+	if (!fits(b))
 		return ST_TOO_LARGE;
+	if (!stream_add_symbols(&e->stream, 1))
+		return ST_NO_MEMORY;
+	if (b->n_metadata)
+		st = prepare_metadata(e, b);
+	if (st != ST_OK)
+		return st;
+	parts = parts_of(e, b);
 	put_varint(out, parts);
-	if (parts & PART_HELLO) {
-		put_varint(out, CODEC_VERSION);
-		put_varint(out, CODEC_FEATURES);
-		put_text(out, buf_bytes(&e->edge));
-		e->begun = true;
-	}
-	if (parts & PART_DEFINE)
-		write_definitions(e, out);
-	if (parts & PART_METADATA)
-		st = write_metadata(e, b, out);
-	if (parts & PART_SAMPLES)
-		write_samples(&e->stream, b, out);
-	if (parts & PART_STARTS)
-		write_starts(&e->stream, b, out);
-	if (parts & PART_HISTOGRAMS)
-		write_histograms(&e->stream, b, out);
-	if (parts & PART_EXEMPLARS)
-		write_exemplars(&e->stream, b, out);
-	if (st == ST_OK && buf_failed(out))
+	if (parts & PART_HELLO)
+		write_hello(e, out);
+	texts = out->len;
+	if (parts & PART_TEXTS)
+		st = write_texts(e, out);
+	e->bits.texts += (out->len - texts) * 8;
+	if (st == ST_OK && !put_streams(e, parts, b, out))
+		st = ST_NO_MEMORY;
+	e->bits.all += (out->len - start) * 8;
+	if (buf_failed(out))
 		st = out->cap >= out->limit / 2 ? ST_TOO_LARGE : ST_NO_MEMORY;
 	return st;
+}
+
+const struct encoder_bits *
+encoder_bits(const struct encoder *e)
+{
+	return &e->bits;
 }
 
 uint32_t
@@ -132,19 +304,22 @@ encoder_next(const struct encoder *e, uint32_t id)
 
 	if (id >= e->stream.series.n)
 		return SERIES_NONE;
-	next = series_at(&e->stream, id)->next;
+	next = stream_series(&e->stream, id)->next;
 	return next < e->stream.series.n ? next : SERIES_NONE;
 }
 
 size_t
 encoder_size(const struct encoder *e)
 {
-	return sizeof(*e) + e->edge.cap + e->defined.cap +
-	    symtab_size(e->symbols) +
-	    table_size(&e->stream.series, sizeof(struct series)) +
-	    table_size(&e->metadata, sizeof(struct dict_entry)) +
-	    e->n_metadata_slots * sizeof(*e->metadata_slots) +
-	    e->labels.max * 2 * sizeof(uint32_t);
+	size_t size = sizeof(*e) + e->edge.cap + e->defined.cap +
+	    symtab_size(e->symbols) + stream_size(&e->stream) +
+	    table_size(&e->entries, sizeof(struct encoder_entry)) +
+	    (e->n_shape_slots + e->n_entry_slots) * sizeof(uint32_t);
+	unsigned i;
+
+	for (i = 0; i <= GAP__N; i++)
+		size += e->room[i].cap;
+	return size;
 }
 
 /* ---- reading -------------------------------------------------------------- */
@@ -158,12 +333,14 @@ decoder_new(const struct decoder_opts *opts, struct decoder **out)
 	if (!d)
 		return ST_NO_MEMORY;
 	d->max_size = opts->max_size;
+	stream_init(&d->stream);
 	st = dict_new(&d->dict);
+	if (st == ST_OK && !stream_add_symbols(&d->stream, 1))
+		st = ST_NO_MEMORY;
 	if (st != ST_OK) {
 		decoder_free(&d);
 		return st;
 	}
-	stream_reset(&d->stream);
 	*out = d;
 	return ST_OK;
 }
@@ -176,54 +353,93 @@ decoder_free(struct decoder **at)
 	*at = NULL;
 	if (!d)
 		return;
-	table_fini(&d->stream.series);
-	free(d->labels.before);
-	free(d->labels.now);
+	stream_fini(&d->stream);
 	dict_unref(&d->dict);
 	free(d);
 }
 
-static size_t
+size_t
 decoder_size(const struct decoder *d)
 {
-	return sizeof(*d) + dict_size(d->dict) +
-	    table_size(&d->stream.series, sizeof(struct series)) +
-	    d->labels.max * 2 * sizeof(uint32_t);
+	return sizeof(*d) + dict_size(d->dict) + stream_size(&d->stream);
 }
 
 static enum status
 read_hello(struct decoder *d, struct reader *r)
 {
 	uint64_t version = read_varint(r), features = read_varint(r);
-	struct bytes edge = read_text(r);
+	struct bytes edge = read_bytes(r, read_varint(r));
 
 	if (r->bad || version != CODEC_VERSION ||
 	    (features & ~(uint64_t)CODEC_FEATURES) || edge.n > EDGE_MAX)
 		return ST_BAD_RECORD;
-	d->begun = true;
 	return dict_set_edge(d->dict, edge);
 }
 
 static enum status
-read_part(struct decoder *d, enum part part, struct reader *r, struct batch *b)
+get_samples(struct decoder *d, struct record_reader *r, struct batch *b)
+{
+	struct stream *s = &d->stream;
+	enum status st = get_refs(s, r, b);
+
+	if (st == ST_OK)
+		get_values(&s->values, r, &s->series, b->samples,
+		    b->n_samples);
+	return st;
+}
+
+static enum status
+get_part(struct decoder *d, enum part part, struct record_reader *r,
+    struct batch *b)
 {
 	switch (part) {
-	case PART_HELLO:
-		return read_hello(d, r);
-	case PART_DEFINE:
-		return read_definitions(d, r);
+	case PART_DEFINITIONS:
+		return get_definitions(d, r);
 	case PART_METADATA:
-		return read_metadata(d, r, b);
+		return get_metadata(d, r, b);
 	case PART_SAMPLES:
-		return read_samples(&d->stream, r, b);
+		return get_samples(d, r, b);
 	case PART_STARTS:
-		return read_starts(&d->stream, r, b);
+		return get_starts(&d->stream, r, b);
 	case PART_HISTOGRAMS:
-		return read_histograms(&d->stream, r, b);
+		return get_histograms(&d->stream, r, b);
 	case PART_EXEMPLARS:
-		return read_exemplars(&d->stream, r, b);
+		return get_exemplars(&d->stream, r, b);
+	case PART_TEXTS:
+	case PART_HELLO:
+	case PART__END:
+		break;
 	}
 	return ST_BAD_RECORD;
+}
+
+static enum status
+get_streams(struct decoder *d, unsigned parts, struct reader *in,
+    struct batch *b)
+{
+	static const enum part order[] = { PART_DEFINITIONS, PART_METADATA,
+		PART_SAMPLES, PART_STARTS, PART_HISTOGRAMS, PART_EXEMPLARS };
+	struct record_reader r;
+	enum status st = ST_OK;
+	unsigned i;
+
+	if (!record_open(&r, &d->stream.gaps, in))
+		return ST_BAD_RECORD;
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		if (parts & order[i])
+			st = get_part(d, order[i], &r, b);
+		if (st == ST_OK && (r.bad || record_overrun(&r)))
+			st = ST_BAD_RECORD;
+		if (st == ST_OK && decoder_size(d) > d->max_size)
+			st = ST_NO_MEMORY;
+		if (st != ST_OK)
+			return st;
+	}
+	digest(&d->stream, b);
+	if (d->stream.n_records % CHECK_EVERY == 0 &&
+	    get_bits(&r, CHECK_BITS) != d->stream.digest >> CHECK_BITS)
+		return ST_BAD_RECORD;
+	return record_close(&r) ? ST_OK : ST_BAD_RECORD;
 }
 
 enum status
@@ -231,25 +447,23 @@ decoder_decode(struct decoder *d, struct bytes record, struct batch *out)
 {
 	struct reader r = reader_of(record);
 	uint64_t parts = read_varint(&r);
-	unsigned part;
-	enum status st;
+	bool first = d->stream.n_records == 0;
+	enum status st = ST_OK;
 
 	/* a stream begins with its hello, and has one */
-	if (r.bad || parts >= PART_EXEMPLARS * 2 ||
-	    !(parts & PART_HELLO) != d->begun)
+	if (r.bad || parts >= PART__END || !(parts & PART_HELLO) == first ||
+	    ((parts & PART_STARTS) && !(parts & PART_SAMPLES)))
 		return ST_BAD_RECORD;
-	for (part = PART_HELLO; part <= PART_EXEMPLARS; part <<= 1) {
-		if (!(parts & part))
-			continue;
-		st = read_part(d, (enum part)part, &r, out);
-		if (st == ST_OK && r.bad)
-			st = ST_BAD_RECORD;
-		if (st == ST_OK && decoder_size(d) > d->max_size)
-			st = ST_NO_MEMORY;
-		if (st != ST_OK)
-			return st;
-	}
-	return reader_left(&r) == 0 ? ST_OK : ST_BAD_RECORD;
+	if (parts & PART_HELLO)
+		st = read_hello(d, &r);
+	if (st == ST_OK && parts & PART_TEXTS)
+		st = read_texts(d, &r);
+	if (st == ST_OK && !stream_add_symbols(&d->stream,
+	    dict_n_symbols(d->dict)))
+		st = ST_NO_MEMORY;
+	if (st == ST_OK)
+		st = get_streams(d, (unsigned)parts, &r, out);
+	return st;
 }
 
 struct dict *

@@ -109,21 +109,19 @@ dict_add_symbol(struct dict *d, struct bytes text)
 	return symtab_append(d->symbols, text, &symbol);
 }
 
-enum status
-dict_add_series(struct dict *d, const uint32_t *refs, uint32_t n)
+uint32_t *
+dict_add_series(struct dict *d, uint32_t n)
 {
-	uint32_t id = d->series.n;
-	uint32_t *own;
+	uint32_t id = d->series.n, *refs;
 	struct series *s;
 
-	own = store_take(&d->store, n * sizeof(*own), sizeof(*own));
-	if (!own || !table_grow(&d->series, sizeof(*s), id + 1))
-		return ST_NO_MEMORY;
-	if (n)
-		memcpy(own, refs, n * sizeof(*own));
+	refs = store_take(&d->store, n * sizeof(*refs), sizeof(*refs));
+	if (!refs || !table_grow(&d->series, sizeof(*s), id + 1))
+		return NULL;
+	memset(refs, 0, n * sizeof(*refs));
 	s = table_at(&d->series, sizeof(*s), id);
-	*s = (struct series){ own, n, 0 };
-	return ST_OK;
+	*s = (struct series){ refs, n, 0 };
+	return refs;
 }
 
 enum status
@@ -133,14 +131,13 @@ dict_add_metadata(struct dict *d, const struct dict_entry *entry)
 	struct metadata *m;
 	enum status st;
 
-	if (entry->family != DICT_NO_FAMILY) {
+	if (entry->has_family) {
 		if (!d->families) {
 			st = symtab_new(&d->families);
 			if (st != ST_OK)
 				return st;
 		}
-		st = symtab_intern(d->families,
-		    dict_symbol(d, entry->family), &family);
+		st = symtab_intern(d->families, entry->family, &family);
 		if (st != ST_OK)
 			return st;
 		if (!table_grow(&d->current, sizeof(uint32_t), family + 1))

@@ -5,12 +5,11 @@
 
 #include "series/dict.h"
 
-#define DICT_NO_FAMILY UINT32_MAX
-
 /* Metadata as a stream numbers it: of a family (1.0), or without one, to be
  * used by any series (2.0). */
 struct dict_entry {
-	uint32_t family;		/* symbol, or DICT_NO_FAMILY */
+	bool has_family;
+	struct bytes family;		/* text of a symbol, or how it begins */
 	struct dict_metadata metadata;
 };
 
@@ -20,8 +19,8 @@ enum status dict_new(struct dict **out);
 /* What these refer to by number must be there.  ST_NO_MEMORY. */
 enum status dict_set_edge(struct dict *, struct bytes);
 enum status dict_add_symbol(struct dict *, struct bytes);
-/* refs: name, value, name, value...; n of them. */
-enum status dict_add_series(struct dict *, const uint32_t *refs, uint32_t n);
+/* n references, for the caller to fill in; NULL when out of memory. */
+uint32_t *dict_add_series(struct dict *, uint32_t n);
 enum status dict_add_metadata(struct dict *, const struct dict_entry *);
 
 uint32_t dict_n_metadata(const struct dict *);

@@ -223,6 +223,12 @@ symtab_cut(struct symtab *t, uint32_t n)
 	}
 }
 
+const struct hash_key *
+symtab_key(const struct symtab *t)
+{
+	return &t->key;
+}
+
 size_t
 symtab_text_size(const struct symtab *t)
 {

@@ -33,6 +33,10 @@ enum status symtab_append(struct symtab *, struct bytes, uint32_t *symbol);
 /* Forgets the symbols from n on (n > 0). */
 void symtab_cut(struct symtab *, uint32_t n);
 
+/* The key of its hash, for indexes of what is made of its symbols. */
+struct hash_key;
+const struct hash_key *symtab_key(const struct symtab *);
+
 /* Bytes of text; bytes of memory, all in. */
 size_t symtab_text_size(const struct symtab *);
 size_t symtab_size(const struct symtab *);

@@ -31,13 +31,13 @@ symbol(struct dict *d, const char *text)
 static uint32_t
 series(struct dict *d, const char *name)
 {
-	uint32_t refs[4];
+	uint32_t *refs = dict_add_series(d, 4);
 
+	assert_non_null(refs);
 	refs[0] = symbol(d, "Zone");
 	refs[1] = symbol(d, "z");
 	refs[2] = symbol(d, "__name__");
 	refs[3] = symbol(d, name);
-	assert_int_equal(dict_add_series(d, refs, 4), ST_OK);
 	return dict_n_series(d) - 1;
 }
 
@@ -45,7 +45,8 @@ static void
 use_family(struct dict *d, const char *family, uint32_t type, const char *help)
 {
 	struct dict_entry entry = {
-		.family = symbol(d, family),
+		.has_family = true,
+		.family = dict_symbol(d, symbol(d, family)),
 		.metadata = { type, symbol(d, help), 0 },
 	};
 
@@ -152,7 +153,7 @@ static void
 own_metadata_comes_first(void **state)
 {
 	struct dict *d = new_dict();
-	struct dict_entry entry = { DICT_NO_FAMILY, { 2, 0, 0 } };
+	struct dict_entry entry = { .metadata = { 2, 0, 0 } };
 	struct dict_metadata m;
 	uint32_t a, b;
 

@@ -190,13 +190,88 @@ recover_look(const struct disk_ops *disk, const char *directory,
 
 /* ---- all of them --------------------------------------------------------------- */
 
+struct listing {
+	uint64_t *numbers;		/* owned; in order */
+	size_t n, cap;
+	uint64_t gone;			/* highest of a .gone file */
+	enum status status;
+};
+
+static void
+each_file(const char *name, void *arg)
+{
+	struct listing *l = arg;
+	uint64_t gone = spool_path_number(name, ".gone");
+	uint64_t number = spool_path_number(name, ".rwl");
+
+	if (gone > l->gone)
+		l->gone = gone;
+	if (!number || l->status != ST_OK)
+		return;
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 256;
+		uint64_t *numbers = realloc(l->numbers,
+		    cap * sizeof(*numbers));
+
+		if (!numbers) {
+			l->status = ST_NO_MEMORY;
+			return;
+		}
+		l->numbers = numbers;
+		l->cap = cap;
+	}
+	l->numbers[l->n++] = number;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* To be freed (numbers), whatever is returned. */
+static enum status
+list(const struct disk_ops *disk, const char *directory, struct listing *l)
+{
+	char dir[SPOOL_PATH_MAX];
+	enum status st;
+
+	*l = (struct listing){ .status = ST_OK };
+	spool_path(dir, directory, SPOOL_SEGMENT, 0, NULL);
+	st = disk->list(disk->arg, dir, each_file, l);
+	if (l->n)
+		qsort(l->numbers, l->n, sizeof(*l->numbers), by_number);
+	return st == ST_OK ? l->status : st;
+}
+
+enum status
+recover_verify(const struct disk_ops *disk, const char *directory,
+    recover_each_fn *each, void *arg)
+{
+	struct recover_finding f;
+	struct listing l;
+	enum status st = list(disk, directory, &l);
+	size_t i;
+
+	for (i = 0; i < l.n && st == ST_OK; i++) {
+		enum status seen = recover_look(disk, directory, l.numbers[i],
+		    true, &f);
+
+		each(l.numbers[i], seen, &f, arg);
+	}
+	free(l.numbers);
+	return st;
+}
+
+/* ---- at start -------------------------------------------------------------------- */
+
 struct pass {
 	const struct disk_ops *disk;
 	const char *directory;
 	struct shelf *shelf;
 	struct recover_sums *sums;
-	uint64_t *numbers;		/* owned */
-	size_t n, cap;
 	uint64_t gone;
 	enum status status;
 };
@@ -208,40 +283,6 @@ remove_file(struct pass *p, uint64_t number, const char *suffix)
 
 	spool_path(path, p->directory, SPOOL_SEGMENT, number, suffix);
 	(void)p->disk->unlink(p->disk->arg, path); /* else at the next start */
-}
-
-static void
-each_file(const char *name, void *arg)
-{
-	struct pass *p = arg;
-	uint64_t number;
-
-	if ((number = spool_path_number(name, ".gone")) > p->gone)
-		p->gone = number;
-	number = spool_path_number(name, ".rwl");
-	if (!number || p->status != ST_OK)
-		return;
-	if (p->n == p->cap) {
-		size_t cap = p->cap ? p->cap * 2 : 256;
-		uint64_t *numbers = realloc(p->numbers,
-		    cap * sizeof(*numbers));
-
-		if (!numbers) {
-			p->status = ST_NO_MEMORY;
-			return;
-		}
-		p->numbers = numbers;
-		p->cap = cap;
-	}
-	p->numbers[p->n++] = number;
-}
-
-static int
-by_number(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
 }
 
 static void
@@ -431,25 +472,22 @@ recover_all(const struct disk_ops *disk, const char *directory,
 	struct pass p = { .disk = disk, .directory = directory,
 		.shelf = shelf, .sums = out };
 	char dir[SPOOL_PATH_MAX];
-	enum status st;
+	struct listing l;
+	enum status st = list(disk, directory, &l);
 	size_t i;
 
 	*out = (struct recover_sums){ .segments = 0 };
+	/* A mark among what is there was put by somebody else. */
+	if (l.n == 0 || l.numbers[0] > l.gone)
+		p.gone = l.gone;
 	spool_path(dir, directory, SPOOL_SEGMENT, 0, NULL);
-	st = disk->list(disk->arg, dir, each_file, &p);
-	if (st == ST_OK)
-		st = p.status;
-	if (p.n)
-		qsort(p.numbers, p.n, sizeof(*p.numbers), by_number);
-	if (p.n && p.numbers[0] <= p.gone)
-		p.gone = 0; /* put there by somebody else: all is there */
 	if (st == ST_OK)
 		st = disk->list(disk->arg, dir, each_leftover, &p);
 	if (st == ST_OK)
 		st = take_gone(&p);
-	for (i = 0; i < p.n && st == ST_OK; i++)
-		st = take(&p, p.numbers[i]);
-	free(p.numbers);
+	for (i = 0; i < l.n && st == ST_OK; i++)
+		st = take(&p, l.numbers[i]);
+	free(l.numbers);
 	spool_path(dir, directory, SPOOL_CURSOR, 0, NULL);
 	if (st == ST_OK)
 		st = disk->list(disk->arg, dir, each_cursor, &p);

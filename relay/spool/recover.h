@@ -27,6 +27,13 @@ struct recover_finding {
 enum status recover_look(const struct disk_ops *, const char *directory,
     uint64_t number, bool all, struct recover_finding *out);
 
+/* The same for every segment of a directory, in order; a relay may be using it.
+ * status is what recover_look() ended with. */
+typedef void recover_each_fn(uint64_t number, enum status,
+    const struct recover_finding *, void *arg);
+enum status recover_verify(const struct disk_ops *, const char *directory,
+    recover_each_fn *each, void *arg);
+
 struct recover_sums {
 	uint64_t segments, bytes;	/* found */
 	uint64_t read;			/* segments that had to be read through */

@@ -228,6 +228,49 @@ recovery_tells_damage_from_a_torn_tail(void **state)
 	assert_int_equal(f.cut, 0);
 }
 
+static void
+note(uint64_t number, enum status st, const struct recover_finding *f,
+    void *arg)
+{
+	struct recover_finding *out = arg;
+
+	assert_int_equal(number, NUMBER);
+	assert_int_equal(st, ST_OK);
+	*out = *f;
+}
+
+/* Looking at a spool, running or not, tells what is wrong and changes nothing. */
+static void
+verifying_finds_what_is_damaged(void **state)
+{
+	struct disk_ram *before;
+	struct recover_finding f;
+	uint8_t *bytes, *was;
+	size_t n, m;
+
+	(void)state;
+	assert_int_equal(commit(5, 100), ST_OK);
+	assert_int_equal(recover_verify(scan.disk, DIR, note, &f), ST_OK);
+	assert_true(!f.sealed && f.readable);
+	assert_int_equal(f.totals.records, 5);
+	assert_int_equal(f.damaged, 0);
+	assert_int_equal(segment_seal(segment), ST_OK);
+	bytes = disk_ram_bytes(disk, PATH, &n);
+	bytes[n - FORMAT_FOOTER - 150] ^= 1;
+	before = disk_ram_copy(disk);
+	assert_int_equal(recover_verify(scan.disk, DIR, note, &f), ST_OK);
+	assert_true(f.sealed && f.readable);
+	assert_in_range(f.damaged, 200, 230);
+	bytes[20] ^= 1;
+	assert_int_equal(recover_verify(scan.disk, DIR, note, &f), ST_OK);
+	assert_false(f.readable);
+	bytes[20] ^= 1;
+	was = disk_ram_bytes(before, PATH, &m);
+	assert_int_equal(n, m);
+	assert_memory_equal(disk_ram_bytes(disk, PATH, &n), was, m);
+	disk_ram_free(&before);
+}
+
 /* The same bytes at another place, or in another segment, are not a record. */
 static void
 records_hold_in_their_place_only(void **state)
@@ -260,6 +303,7 @@ main(void)
 		T(sealed_is_as_long_as_what_it_holds),
 		T(a_failed_commit_leaves_nothing),
 		T(recovery_tells_damage_from_a_torn_tail),
+		T(verifying_finds_what_is_damaged),
 		T(records_hold_in_their_place_only),
 	};
 

@@ -68,6 +68,7 @@ struct stream {
 	bool paused;
 	bool ended;			/* the peer's side */
 	bool broken;			/* our side: writing failed */
+	bool full;			/* the kernel takes no more for now */
 	bool failed;			/* FAILED is due or was told */
 	bool ready;			/* READY was told */
 	bool announce;			/* INPUT is due though nothing was read */
@@ -190,7 +191,8 @@ set_want(struct stream *s)
 
 	if (s->state == CLOSED)
 		return;
-	if (s->state == CONNECTING || (s->out && !s->broken))
+	/* what was queued since is tried first: mostly there is room */
+	if (s->state == CONNECTING || (s->full && !s->broken))
 		want |= LOOP_WRITE;
 	if (s->state == LINGER ? !s->ended : s->state == OPEN && !s->ended &&
 	    !s->paused && !s->failed && s->in.n < INPUT_MAX)
@@ -477,6 +479,7 @@ write_some(struct stream *s)
 			break;
 		take_off(s, (size_t)n);
 	} while (s->out && (size_t)n < want && n > 0);
+	s->full = s->out != NULL;
 	if (n == -1 && errno != EAGAIN && errno != EINTR)
 		write_failed(s);
 	else if (!s->out)
@@ -491,9 +494,9 @@ flush(struct loop_task *t)
 
 	if (s->state == LINGER)
 		buf_reset(&s->kept, 0);
-	if (s->out)
+	if (s->out && !s->full)
 		write_some(s);
-	else if (s->state == LINGER)
+	else if (!s->out && s->state == LINGER)
 		linger_on(s);
 }
 

@@ -1,0 +1,252 @@
+/* test_http_oom.c - an exchange between client and server in which the n-th
+ * allocation fails, for every n: it ends in one way or another, nothing is lost
+ * or used after its end, and the next exchange works.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "io/listener.h"
+
+/* ---- an allocator that fails on demand (linked with --wrap) --------------------- */
+
+void *__real_malloc(size_t);
+void *__real_calloc(size_t, size_t);
+void *__real_realloc(void *, size_t);
+void *__wrap_malloc(size_t);
+void *__wrap_calloc(size_t, size_t);
+void *__wrap_realloc(void *, size_t);
+
+static long countdown;			/* 0: none fails */
+
+static bool
+fails(void)
+{
+	return countdown > 0 && --countdown == 0;
+}
+
+void *
+__wrap_malloc(size_t n)
+{
+	return fails() ? NULL : __real_malloc(n);
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+/* ---- the exchange ------------------------------------------------------------------ */
+
+static struct loop *loop;
+static struct http_server *server;
+static struct http_client *client;
+static struct loop_timer *patience;
+static unsigned open_requests, called;
+static int status;
+static enum status result;
+
+static enum status
+begin(struct http_request *r, void *arg)
+{
+	(void)r;
+	(void)arg;
+	open_requests++;
+	return ST_OK;
+}
+
+static enum status
+body(struct http_request *r, struct bytes piece)
+{
+	(void)r;
+	(void)piece;
+	return ST_OK;
+}
+
+static void
+end(struct http_request *r)
+{
+	open_requests--;
+	http_respond_status(r, ST_BUSY, NULL, 5);
+}
+
+static void
+gone(struct http_request *r, enum status why)
+{
+	(void)r;
+	(void)why;
+	open_requests--;
+}
+
+static const struct http_handler handler = { begin, body, end, gone };
+static const struct http_route route = { "POST", "/", &handler, NULL };
+
+static void
+accepted(int fd, const struct loop_addr *peer, void *arg)
+{
+	(void)arg;
+	http_server_adopt(server, fd, peer);
+}
+
+static void
+done(enum status st, const struct http_answer *answer, void *arg)
+{
+	(void)arg;
+	called++;
+	result = st;
+	status = answer ? answer->status : 0;
+	loop_stop(loop);
+}
+
+static void
+stop(void *arg)
+{
+	(void)arg;
+	loop_stop(loop);
+}
+
+/* The status of http_client_send, or what done was told. */
+static enum status
+exchange(void)
+{
+	static const char text[3000];
+	struct http_call call = { .method = "POST",
+		.body = { (const uint8_t *)text, sizeof(text) } };
+	struct http_exchange *x;
+	enum status st;
+
+	called = 0;
+	status = 0;
+	st = http_client_send(client, &call, done, NULL, &x);
+	if (st != ST_OK)
+		return st;
+	loop_timer_start(patience, 10 * CLOCK_S);
+	loop_run(loop);
+	loop_timer_stop(patience);
+	assert_int_equal(called, 1);
+	return result;
+}
+
+static void
+test_each_allocation(void **state)
+{
+	struct http_server_opts so = {
+		.routes = &route, .n_routes = 1,
+		.max_header_bytes = 8192, .max_body_bytes = 1 << 20,
+		.max_connections = 100,
+		.header_timeout_ns = CLOCK_S, .body_timeout_ns = CLOCK_S,
+		.idle_timeout_ns = 60 * CLOCK_S,
+	};
+	struct http_client_opts co = {
+		.connect_timeout_ns = CLOCK_S, .answer_timeout_ns = 2 * CLOCK_S,
+		.idle_timeout_ns = 60 * CLOCK_S, .reconnect_ns = 60 * CLOCK_S,
+		.max_body_bytes = 1000,
+	};
+	struct listener_opts lo = { .name = "oom", .address = "127.0.0.1:0",
+		.backlog = 16, .fd = -1 };
+	struct listener *l;
+	char url[64];
+	long n, failed = 0;
+	enum status st;
+
+	(void)state;
+	assert_int_equal(loop_new("oom", &loop), ST_OK);
+	assert_int_equal(loop_timer_new(loop, stop, NULL, &patience), ST_OK);
+	assert_int_equal(http_server_new(loop, &so, &server), ST_OK);
+	assert_int_equal(listener_open(&lo, &l), ST_OK);
+	assert_int_equal(listener_start(l, loop, accepted, NULL), ST_OK);
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/",
+	    listener_port(l));
+	assert_null(http_url_parse(url, &co.url));
+	for (n = 1;; n++) {
+		/* a fresh connection, then a kept one */
+		assert_int_equal(http_client_new(loop, &co, &client), ST_OK);
+		countdown = n;
+		st = exchange();
+		if (st == ST_OK)
+			(void)exchange();
+		if (countdown > 0)
+			break;
+		countdown = 0;
+		failed += st != ST_OK;
+		assert_int_equal(exchange(), ST_OK);
+		assert_int_equal(status, 503);
+		http_client_free(&client);
+		loop_stop(loop);
+		loop_run(loop);
+	}
+	/* there were some, and the most of them ended the exchange */
+	assert_true(n > 15);
+	assert_true(failed > n / 3);
+	countdown = 0;
+	http_client_free(&client);
+	http_server_free(&server);
+	assert_int_equal(open_requests, 0);
+	listener_close(&l);
+	loop_timer_free(&patience);
+	loop_free(&loop);
+}
+
+/* What is made at start-up is made whole or not at all. */
+static void
+test_making(void **state)
+{
+	struct http_server_opts so = { .routes = &route, .n_routes = 1 };
+	struct http_client_opts co = { .max_body_bytes = 1 };
+	struct listener_opts lo = { .name = "oom", .address = "127.0.0.1:0",
+		.backlog = 16, .fd = -1 };
+	struct listener *l, *clone;
+	bool whole = false;
+	long n;
+
+	(void)state;
+	for (n = 1; !whole; n++) {
+		countdown = n;
+		loop = NULL;
+		server = NULL;
+		client = NULL;
+		l = clone = NULL;
+		if (loop_new("oom", &loop) == ST_OK &&
+		    http_server_new(loop, &so, &server) == ST_OK &&
+		    http_client_new(loop, &co, &client) == ST_OK &&
+		    listener_open(&lo, &l) == ST_OK &&
+		    listener_clone(l, &clone) == ST_OK &&
+		    listener_start(clone, loop, accepted, NULL) == ST_OK)
+			whole = countdown > 0;
+		countdown = 0;
+		listener_close(&clone);
+		listener_close(&l);
+		http_client_free(&client);
+		http_server_free(&server);
+		loop_free(&loop);
+	}
+	assert_true(n > 6);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_allocation),
+		cmocka_unit_test(test_making),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -378,6 +378,43 @@ test_pipelined_in_order(void **state)
 	close(fd);
 }
 
+/* One who asks and does not listen is not read on: what waits for him stays
+ * bounded, and all of it arrives when he listens again. */
+static void
+test_pipelined_without_reading(void **state)
+{
+	static const char ask[] = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n";
+	const size_t n = sizeof(ask) - 1;
+	static char in[1 << 16];
+	size_t sent = 0, answers = 0, i;
+	int fd = net_connect(fx.port), small = 1 << 14;
+	ssize_t rc;
+
+	(void)state;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	while (sent < 2000000 * n) {
+		rc = send(fd, ask + sent % n, n - sent % n,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (rc > 0)
+			sent += (size_t)rc;
+		else if (poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1,
+		    200) == 0)
+			break;
+	}
+	/* far from all that were to be sent */
+	assert_true(sent < 1000000 * n);
+	while (answers < sent / n) {
+		assert_true(net_readable(fd, NET_PATIENCE_MS));
+		rc = recv(fd, in, sizeof(in), 0);
+		assert_true(rc > 0);
+		for (i = 0; i < (size_t)rc; i++)
+			answers += in[i] == 'H';	/* TTP/1.1 */
+	}
+	assert_int_equal(answers, sent / n);
+	close(fd);
+}
+
 /* The next request waits until the answer to the one before is queued. */
 static void
 test_pipelined_waits_for_answer(void **state)
@@ -438,7 +475,8 @@ test_routes(void **state)
 	net_message(fd, &m);
 	assert_int_equal(m.status, 405);
 	assert_non_null(strstr(m.head, "\r\nAllow: POST, GET, HEAD\r\n"));
-	net_say(fd, "GET http://elsewhere:80/echo?q HTTP/1.1\r\nHost: x\r\n\r\n");
+	/* an empty line before a request is passed over */
+	net_say(fd, "\r\nGET http://elsewhere:80/echo?q HTTP/1.1\r\nHost: x\r\n\r\n");
 	net_message(fd, &m);
 	assert_int_equal(m.status, 200);
 	assert_non_null(strstr(m.head, "\r\nX-Query: q\r\n"));
@@ -452,6 +490,9 @@ test_head_has_no_body(void **state)
 	int fd = net_connect(fx.port);
 
 	(void)state;
+	net_say(fd, "HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+	net_message(fd, &m);
+	assert_int_equal(m.status, 200);
 	net_say(fd, "HEAD /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	net_until(fd, "\r\n\r\n", m.head, sizeof(m.head));
 	assert_non_null(strstr(m.head, "404"));
@@ -801,6 +842,7 @@ main(void)
 		TEST(test_chunked_byte_by_byte),
 		TEST(test_pipelined_in_order),
 		TEST(test_pipelined_waits_for_answer),
+		TEST(test_pipelined_without_reading),
 		TEST(test_continue_only_when_wanted),
 		TEST(test_routes),
 		TEST(test_head_has_no_body),

@@ -185,11 +185,20 @@ read_varint_slow(struct reader *r)
 	return 0;
 }
 
+/* One or two bytes in line: lengths and references are hardly ever longer. */
 static inline uint64_t
 read_varint(struct reader *r)
 {
-	if (r->p < r->end && *r->p < 0x80)
-		return *r->p++;
+	const uint8_t *p = r->p;
+
+	if (p < r->end && p[0] < 0x80) {
+		r->p = p + 1;
+		return p[0];
+	}
+	if (r->end - p > 1 && p[1] < 0x80) {
+		r->p = p + 2;
+		return (uint64_t)p[1] << 7 | (p[0] & 0x7f);
+	}
 	return read_varint_slow(r);
 }
 

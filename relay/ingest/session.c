@@ -270,7 +270,10 @@ came_sorted(const struct batch *b, const struct batch_entry *e,
 		if (e->n_block != 2 * n)
 			return false;
 		for (i = 0; i < n; i++) {
-			if (b->symbols[read_varint(&ref)].p != label[i].name.p)
+			/* references are of 32 bits, whatever came */
+			uint32_t name = (uint32_t)read_varint(&ref);
+
+			if (b->symbols[name].p != label[i].name.p)
 				return false;
 			(void)read_varint(&ref);
 		}

@@ -26,36 +26,24 @@ struct field {
 	struct bytes span;		/* for WIRE_LEN */
 };
 
+/* As field_next, of any kind. */
+bool field_next_any(struct reader *, struct field *);
+
 /* The next field, false at the end of the message or at what is none (then
- * r->bad). */
+ * r->bad).  In line: a short span of a low number. */
 static inline bool
 field_next(struct reader *r, struct field *f)
 {
-	uint64_t tag;
+	const uint8_t *p = r->p;
 
-	if (r->p == r->end)
-		return false;
-	tag = read_varint(r);
-	f->tag = (uint32_t)tag;
-	if (tag > UINT32_MAX || tag < TAG(1, 0))
-		reader_fail(r);
-	switch (tag & 7) {
-	case WIRE_LEN:
-		f->span = read_bytes(r, read_varint(r));
-		break;
-	case WIRE_VARINT:
-		f->v = read_varint(r);
-		break;
-	case WIRE_64:
-		f->v = read_le64(r);
-		break;
-	case WIRE_32:
-		f->v = read_le32(r);
-		break;
-	default:
-		reader_fail(r);
+	if (r->end - p > 1 && p[0] >= TAG_LEN(1) && p[0] < 0x80 &&
+	    (p[0] & 7) == WIRE_LEN && p[1] < 0x80 && r->end - p - 2 >= p[1]) {
+		f->tag = p[0];
+		f->span = bytes_of(p + 2, p[1]);
+		r->p = p + 2 + p[1];
+		return true;
 	}
-	return !r->bad;
+	return field_next_any(r, f);
 }
 
 /* sint32 in a varint of any size. */

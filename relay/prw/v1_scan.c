@@ -26,27 +26,33 @@ block_key(const struct hash_key *key, struct bytes block)
 	return h;
 }
 
-/* The end of the labels that stand at p one after the other; NULL: the last goes
- * past the end. */
-static const uint8_t *
-skip_labels(const uint8_t *p, const uint8_t *end)
+/* A label longer than 127 bytes, at m[*at]: passed over.  False: past the end. */
+static bool
+skip_long_label(struct bytes m, size_t *at)
 {
-	struct reader r;
+	struct reader r = reader_of(bytes_of(m.p + *at + 1, m.n - *at - 1));
 
-	while (p < end && *p == TAG_LEN(1)) {
-		if (end - p > 2 && p[1] < 0x80) {
-			if (end - p - 2 < p[1])
-				return NULL;
-			p += 2 + p[1];
-		} else {
-			r = reader_of(bytes_of(p + 1, (size_t)(end - p) - 1));
-			(void)read_bytes(&r, read_varint(&r)); /* or bad */
-			if (r.bad)
-				return NULL;
-			p = r.p;
-		}
+	(void)read_bytes(&r, read_varint(&r));	/* or bad */
+	*at = (size_t)(r.p - m.p);
+	return !r.bad;
+}
+
+/* Where the labels end that a series begins with; past its end: the last one is
+ * cut short. */
+static inline size_t
+skip_labels(struct bytes m)
+{
+	size_t at = 0;
+
+	for (;;) {
+		while (at + 1 < m.n && m.p[at] == TAG_LEN(1) &&
+		    m.p[at + 1] < 0x80)
+			at += 2 + (size_t)m.p[at + 1];
+		if (at >= m.n || m.p[at] != TAG_LEN(1))
+			return at;
+		if (!skip_long_label(m, &at))
+			return SIZE_MAX;
 	}
-	return p;
 }
 
 static bool
@@ -220,18 +226,22 @@ static enum status
 series(struct scan *s, struct bytes msg)
 {
 	struct scan_mark before = scan_mark(s);
-	const uint8_t *end = msg.p + msg.n;
-	const uint8_t *p = skip_labels(msg.p, end);
-	struct bytes block;
+	size_t n = skip_labels(msg);
+	struct bytes block = { msg.p, n }, rest;
 	bool apart = false;
 	enum status st;
 
-	if (!p)
+	if (n > msg.n)
 		return ST_BAD_PROTOBUF;
-	st = points(s, bytes_of(p, (size_t)(end - p)), &apart);
+	rest = bytes_of(msg.p + n, msg.n - n);
+	/* one sample to the end: nearly all are so */
+	if (rest.n > 2 && rest.p[0] == TAG_LEN(2) && rest.p[1] < 0x80 &&
+	    rest.p[1] == rest.n - 2)
+		st = scan_sample(s, bytes_of(rest.p + 2, rest.n - 2));
+	else
+		st = points(s, rest, &apart);
 	if (st != ST_OK || scan_since(s, before) == 0)
 		return st;
-	block = bytes_of(msg.p, (size_t)(p - msg.p));
 	if (apart) {
 		block = gather_block(s, msg);
 		if (!block.p)
@@ -298,14 +308,10 @@ v1_scan(struct bytes body, const struct hash_key *key, struct batch *b)
 	st = scan_begin(&s, body, key, b, SERIES_BYTES);
 	b->labels = labels;
 	while (st == ST_OK && field_next(&r, &f)) {
-		switch (f.tag) {
-		case TAG_LEN(1):
+		if (f.tag == TAG_LEN(1))
 			st = series(&s, f.span);
-			break;
-		case TAG_LEN(3):
+		else if (f.tag == TAG_LEN(3))
 			st = metadata(&s, f.span);
-			break;
-		}
 	}
 	return st == ST_OK && r.bad ? ST_BAD_PROTOBUF : st;
 }

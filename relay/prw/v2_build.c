@@ -247,33 +247,48 @@ put_ref(uint8_t *p, uint32_t ref)
 {
 	if (ref >= 1U << 14)
 		return varint_put(p, ref);
-	/* one or two bytes, without asking which */
 	le16_put(p, (uint16_t)(ref < 0x80 ? ref :
 	    (ref & 0x7f) | 0x80 | ref >> 7 << 8));
 	return p + 1 + (ref >= 0x80);
+}
+
+/* The references of n symbols; NULL: out of memory. */
+static inline uint8_t *
+put_refs(struct v2_builder *b, uint8_t *p, const uint32_t *symbols, uint32_t n)
+{
+	const uint32_t *map = b->ref_of;	/* which stays where it is */
+	const uint32_t *end = symbols + n;
+	uint32_t ref;
+
+	for (; symbols < end; symbols++) {
+		ref = map[*symbols];
+		if (!ref)
+			ref = map_symbol(b, *symbols);
+		if (ref == REF_FAILED)
+			return NULL;
+		p = put_ref(p, ref);
+	}
+	return p;
 }
 
 /* Begins a TimeSeries in `one`: its references. */
 static bool
 begin_series(struct v2_builder *b, uint32_t series)
 {
-	uint32_t i, n, ref;
-	const uint32_t *symbols = dict_series(b->dict, series, &n);
-	/* behind the longest head, then moved to where the head ends */
+	const uint32_t *symbols;
 	uint8_t *start, *p;
 	size_t size;
+	uint32_t n;
 
+	symbols = dict_series(b->dict, series, &n);
 	b->one.len = 0;
 	start = build_room(&b->one, BUILD_VARINT_MAX + (size_t)n * REF_MAX);
 	if (!start)
 		return false;
-	p = start + 2;
-	for (i = 0; i < n; i++) {
-		ref = ref_of(b, symbols[i]);
-		if (ref == REF_FAILED)
-			return false;
-		p = put_ref(p, ref);
-	}
+	/* behind a head of two bytes; moved if it takes more */
+	p = put_refs(b, start + 2, symbols, n);
+	if (!p)
+		return false;
 	size = (size_t)(p - start) - 2;
 	if (size >= 0x80) {
 		memmove(start + build_head_size(size), start + 2, size);

@@ -34,17 +34,9 @@ struct refs {
 	uint32_t n;
 };
 
-static uint32_t
+static inline uint32_t
 read_ref(struct reader *r)
 {
-	uint64_t v;
-
-	/* one or two bytes, nearly always */
-	if (r->end - r->p >= 2 && r->p[0] >= 0x80 && r->p[1] < 0x80) {
-		v = (r->p[0] & 0x7f) | (uint64_t)r->p[1] << 7;
-		r->p += 2;
-		return (uint32_t)v;
-	}
 	return (uint32_t)read_varint(r);
 }
 

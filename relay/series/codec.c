@@ -14,6 +14,7 @@ static void
 stream_fini(struct stream *s)
 {
 	histograms_fini(s);
+	exemplar_model_fini(&s->exemplars);
 	table_fini(&s->series);
 	table_fini(&s->starts);
 	table_fini(&s->own);
@@ -46,14 +47,15 @@ stream_size(const struct stream *s)
 	    table_size(&s->symbols, sizeof(struct symbol_use)) +
 	    table_size(&s->names, sizeof(struct name_use)) +
 	    table_size(&s->shapes, sizeof(struct shape)) +
-	    s->store.held + histograms_size(s);
+	    s->store.held + histograms_size(s) +
+	    (s->exemplars.traces ? sizeof(*s->exemplars.traces) : 0);
 }
 
-static inline void
-mix(uint64_t *digest, uint64_t v)
+static inline uint64_t
+mix(uint64_t digest, uint64_t a, uint64_t b, uint64_t c)
 {
-	*digest = (*digest ^ v) * UINT64_C(0x9fb21c651e98df25);
-	*digest ^= *digest >> 32;
+	return (digest + a + b * UINT64_C(0xa0761d6478bd642f) +
+	    c * UINT64_C(0xe7037ed1a0b428db)) * UINT64_C(0x9fb21c651e98df25);
 }
 
 /* What both ends have seen: should they ever differ, it shows soon. */
@@ -64,12 +66,14 @@ digest(struct stream *s, const struct batch *b)
 	uint32_t i;
 
 	for (i = 0; i < b->n_samples; i++)
-		mix(&d, b->samples[i].bits ^ (uint64_t)b->samples[i].ms << 20 ^
-		    (uint64_t)b->samples[i].series << 40);
+		d = mix(d, b->samples[i].bits, (uint64_t)b->samples[i].ms,
+		    b->samples[i].series);
 	for (i = 0; i < b->n_histograms; i++)
-		mix(&d, b->histograms[i].count ^ b->histograms[i].sum_bits);
+		d = mix(d, b->histograms[i].sum_bits, b->histograms[i].count,
+		    (uint64_t)b->histograms[i].ms);
 	for (i = 0; i < b->n_exemplars; i++)
-		mix(&d, b->exemplars[i].bits ^ (uint64_t)b->exemplars[i].ms);
+		d = mix(d, b->exemplars[i].bits, (uint64_t)b->exemplars[i].ms,
+		    b->exemplars[i].series);
 	s->digest = d;
 	s->n_records++;
 }
@@ -191,8 +195,7 @@ write_hello(const struct encoder *e, struct buf *out)
 	buf_append(out, e->edge.data, e->edge.len);
 }
 
-/* Of the streams, what has been written since then goes to that account. */
-static void
+void
 account(const struct record_writer *w, uint64_t *since, uint64_t *to)
 {
 	uint64_t now = record_bits(w);
@@ -208,13 +211,9 @@ put_points(struct encoder *e, struct record_writer *w, unsigned parts,
 	struct stream *s = &e->stream;
 	bool fine = true;
 
-	if (parts & PART_SAMPLES) {
-		fine = put_refs(s, w, b);
-		account(w, at, &e->bits.refs);
-		fine = fine && put_values(&s->values, w, &s->series,
-		    b->samples, b->n_samples);
-		account(w, at, &e->bits.values);
-	}
+	if (parts & PART_SAMPLES)
+		fine = put_samples(s, w, b, &e->bits);
+	*at = record_bits(w);
 	if (parts & PART_STARTS)
 		fine = fine && put_starts(s, w, b);
 	account(w, at, &e->bits.starts);
@@ -377,18 +376,6 @@ read_hello(struct decoder *d, struct reader *r)
 }
 
 static enum status
-get_samples(struct decoder *d, struct record_reader *r, struct batch *b)
-{
-	struct stream *s = &d->stream;
-	enum status st = get_refs(s, r, b);
-
-	if (st == ST_OK)
-		get_values(&s->values, r, &s->series, b->samples,
-		    b->n_samples);
-	return st;
-}
-
-static enum status
 get_part(struct decoder *d, enum part part, struct record_reader *r,
     struct batch *b)
 {
@@ -398,7 +385,7 @@ get_part(struct decoder *d, enum part part, struct record_reader *r,
 	case PART_METADATA:
 		return get_metadata(d, r, b);
 	case PART_SAMPLES:
-		return get_samples(d, r, b);
+		return get_samples(&d->stream, r, b);
 	case PART_STARTS:
 		return get_starts(&d->stream, r, b);
 	case PART_HISTOGRAMS:

@@ -122,8 +122,8 @@ struct guess {
 };
 
 #define GUESS_EVEN 32768
-#define GUESS_PLAIN 16384		/* likelier than this to go wrong: a bit */
-#define GUESS_RARE 3932			/* 6 % */
+#define GUESS_PLAIN 20000		/* likelier than this to go wrong: a bit */
+#define GUESS_RARE 3000			/* 5 % */
 
 static inline unsigned
 guess_probability(const struct guess *g)
@@ -211,30 +211,33 @@ put_bits(struct record_writer *w, uint64_t v, unsigned n)	/* n <= 64 */
 	bits_put(&w->bits, v, n);
 }
 
-/* A length in bits, 0 to 64, as its difference from what was foreseen. */
-#define LENGTH_UNARY_MAX 20
+/* A number of about k bits: n ones and a zero, then k + n bits of what it is more
+ * than all numbers with fewer ones; or NUMBER_ONES ones, its length, and its
+ * bits below the first one. */
+#define NUMBER_ONES 16
 #define LENGTH_BITS 7
 
-static inline void
-put_length(struct record_writer *w, unsigned length, unsigned foreseen)
-{
-	unsigned n = (unsigned)zigzag_put((int64_t)length - (int64_t)foreseen);
+void put_long_number(struct record_writer *, uint64_t v);
 
-	if (n < LENGTH_UNARY_MAX) {
-		bits_put(&w->bits, (UINT64_C(1) << n) - 1, n + 1);
+static inline void
+put_about(struct record_writer *w, uint64_t v, unsigned k)
+{
+	uint64_t high = v >> k;
+	unsigned n;
+
+	if (high >= (1U << NUMBER_ONES) - 1) {
+		put_long_number(w, v);
 		return;
 	}
-	bits_put(&w->bits, (UINT64_C(1) << LENGTH_UNARY_MAX) - 1,
-	    LENGTH_UNARY_MAX);
-	bits_put(&w->bits, length, LENGTH_BITS);
-}
-
-/* The bits of a number of that length below its highest. */
-static inline void
-put_below(struct record_writer *w, uint64_t v, unsigned length)
-{
-	if (length > 1)
-		put_bits(w, low_bits(v, length - 1), length - 1);
+	n = bit_length(high + 1) - 1;
+	v -= ((UINT64_C(1) << n) - 1) << k;
+	if (k + n > 32) {
+		bits_put(&w->bits, (UINT64_C(1) << n) - 1, n + 1);
+		put_bits(w, v, k + n);
+	} else {
+		bits_put(&w->bits, v << (n + 1) | ((UINT64_C(1) << n) - 1),
+		    k + 2 * n + 1);
+	}
 }
 
 /* ---- reading --------------------------------------------------------------- */
@@ -282,69 +285,52 @@ get_bits(struct record_reader *r, unsigned n)	/* n <= 64 */
 	return low | bits_get(&r->bits, n - 32) << 32;
 }
 
-/* 0 to 64, whatever the bits. */
-static inline unsigned
-get_length(struct record_reader *r, unsigned foreseen)
-{
-	unsigned n = bits_get_unary(&r->bits, LENGTH_UNARY_MAX), length;
+uint64_t get_long_number(struct record_reader *);
 
-	length = n < LENGTH_UNARY_MAX ?
-	    foreseen + (unsigned)zigzag_get(n) :
-	    (unsigned)bits_get(&r->bits, LENGTH_BITS);
-	if (length > 64) {
+static inline uint64_t
+get_about(struct record_reader *r, unsigned k)
+{
+	unsigned n = bits_get_unary(&r->bits, NUMBER_ONES);
+
+	if (n == NUMBER_ONES)
+		return get_long_number(r);
+	if (k + n > 64) {
 		r->bad = true;
 		return 0;
 	}
-	return length;
-}
-
-static inline uint64_t
-get_below(struct record_reader *r, unsigned length)
-{
-	if (length == 0)
-		return 0;
-	return UINT64_C(1) << (length - 1) | get_bits(r, length - 1);
+	return (((UINT64_C(1) << n) - 1) << k) + get_bits(r, k + n);
 }
 
 /* ---- numbers ---------------------------------------------------------------- */
 
-/* Of a kind: how many bits they took, x4. */
+/* Of a kind: how many bits the last ones had, x4. */
 struct number {
 	uint8_t length;
 };
 
-/* The mean of lengths, x4, moved towards v by 1 / 2^shift. */
+/* The mean of lengths, x4, moved half way to that of v. */
 static inline uint8_t
-length_average(uint8_t mean, unsigned v, unsigned shift)
+length_learn(uint8_t mean, uint64_t v)
 {
-	int x4 = v < 64 ? (int)v * 4 : 255;
+	unsigned x4 = bit_length(v) * 4;
 
-	return (uint8_t)(mean + ((x4 - (int)mean) >> shift));
-}
-
-static inline unsigned
-length_foreseen(uint8_t mean)
-{
-	return (mean + 2U) / 4;
+	return (uint8_t)((mean + (x4 < 255 ? x4 : 255) + 1) / 2);
 }
 
 static inline void
 put_number(struct record_writer *w, struct number *k, uint64_t v)
 {
-	unsigned length = bit_length(v);
-
-	put_length(w, length, length_foreseen(k->length));
-	put_below(w, v, length);
-	k->length = length_average(k->length, length, 1);
+	put_about(w, v, k->length / 4);
+	k->length = length_learn(k->length, v);
 }
 
 static inline uint64_t
 get_number(struct record_reader *r, struct number *k)
 {
-	unsigned length = get_length(r, length_foreseen(k->length));
+	uint64_t v = get_about(r, k->length / 4);
 
-	k->length = length_average(k->length, length, 1);
-	return get_below(r, length);
+	k->length = length_learn(k->length, v);
+	return v;
 }
 
 /* With a sign. */

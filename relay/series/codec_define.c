@@ -124,6 +124,7 @@ add_series(struct stream *s, uint32_t metric)
 	last = &use_of(s, metric)->series;
 	series = stream_series(s, id);
 	series->next = id + 1;
+	series->other = SERIES_NONE;
 	series->mode = MODE_NONE;
 	series->m = (int64_t)*last - 1;
 	*last = id + 1;

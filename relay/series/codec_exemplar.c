@@ -5,13 +5,15 @@
  *	its series, as a difference from the last one's
  *	its labels: those of one of the record's last exemplars (one trace often
  *	shows in several histograms), or names, as before or told, and values: a
- *	text, or an even number of hexadecimal digits as half as many bytes
+ *	text; or hexadecimal digits, two a byte; or, if they are 32, which of the
+ *	last trace ids they are
  *	its time: that of the exemplar whose labels it has, or how long before
  *	its series' last sample
  *	its value: the last one, or a decimal fraction, or any bits           */
 #include "series/codec_priv.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BACK_MAX 64			/* exemplars that labels can be taken from */
@@ -34,6 +36,34 @@ exemplar_model_init(struct exemplar_model *m)
 	guesses_init(&m->digits_same, 1);
 	guesses_init(&m->names_same, 1);
 	guesses_init(&m->hex, 1);
+	guesses_init(&m->trace_known, 1);
+}
+
+void
+exemplar_model_fini(struct exemplar_model *m)
+{
+	free(m->traces);
+	m->traces = NULL;
+}
+
+#define TRACE_SIZE 16			/* bytes */
+
+/* False: out of memory. */
+static bool
+make_traces(struct exemplar_model *m)
+{
+	if (!m->traces)
+		m->traces = calloc(1, sizeof(*m->traces));
+	return m->traces != NULL;
+}
+
+static void
+learn_trace(struct traces *t, uint64_t first, uint64_t second)
+{
+	uint32_t at = t->n++ % TRACES_MAX;
+
+	t->first[at] = first;
+	t->second[at] = second;
 }
 
 /* The time that an exemplar of the series is not far from. */
@@ -107,6 +137,47 @@ is_hex(struct bytes text)
 	return text.n > 0 && text.n % 2 == 0;
 }
 
+/* Where among the last ones it is, TRACES_MAX if it is not. */
+static uint32_t
+find_trace(const struct traces *t, uint64_t first, uint64_t second)
+{
+	uint32_t n = t->n < TRACES_MAX ? t->n : TRACES_MAX, i;
+
+	for (i = 0; i < n; i++) {
+		if (t->first[i] == first && t->second[i] == second)
+			return i;
+	}
+	return TRACES_MAX;
+}
+
+static uint64_t
+hex_word(const uint8_t *digits)
+{
+	uint64_t v = 0;
+	unsigned i;
+
+	for (i = 0; i < 16; i++)
+		v = v << 4 | (uint64_t)hex_digit(digits[i]);
+	return v;
+}
+
+static void
+put_trace(struct exemplar_model *m, struct record_writer *w,
+    const uint8_t *digits)
+{
+	uint64_t first = hex_word(digits), second = hex_word(digits + 16);
+	uint32_t at = find_trace(m->traces, first, second);
+
+	put_guess(w, &m->trace_known, at < TRACES_MAX);
+	if (at < TRACES_MAX) {
+		put_bits(w, at, TRACES_BITS);
+		return;
+	}
+	put_bits(w, first, 64);
+	put_bits(w, second, 64);
+	learn_trace(m->traces, first, second);
+}
+
 static bool
 put_label_value(struct exemplar_model *m, struct record_writer *w,
     struct bytes text)
@@ -120,7 +191,9 @@ put_label_value(struct exemplar_model *m, struct record_writer *w,
 	if (!hex)
 		return put_text(w, &m->text, text);
 	put_number(w, &m->n_hex, text.n / 2);
-	for (i = 0; i < text.n; i += 2)
+	if (text.n / 2 == TRACE_SIZE)
+		put_trace(m, w, text.p);
+	for (i = 0; i < text.n && text.n / 2 != TRACE_SIZE; i += 2)
 		put_bits(w, (uint64_t)hex_digit(text.p[i]) << 4 |
 		    (uint64_t)hex_digit(text.p[i + 1]), 8);
 	return true;
@@ -208,7 +281,7 @@ put_exemplars(struct stream *s, struct record_writer *w, const struct batch *b)
 {
 	uint32_t i;
 
-	if (!record_room(w, EXEMPLAR_ROOM))
+	if (!record_room(w, EXEMPLAR_ROOM) || !make_traces(&s->exemplars))
 		return false;
 	put_number(w, &s->exemplars.count, b->n_exemplars);
 	for (i = 0; i < b->n_exemplars; i++) {
@@ -220,26 +293,55 @@ put_exemplars(struct stream *s, struct record_writer *w, const struct batch *b)
 
 /* ---- reading --------------------------------------------------------------- */
 
+static void
+hex_text(uint64_t v, unsigned n, uint8_t *to)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (; n; n--, v >>= 4)
+		to[n - 1] = (uint8_t)digits[v & 15];
+}
+
+static void
+get_trace(struct exemplar_model *m, struct record_reader *r, uint8_t *to)
+{
+	uint64_t first, second;
+	uint32_t at;
+
+	if (get_guess(r, &m->trace_known)) {
+		at = (uint32_t)get_bits(r, TRACES_BITS);
+		first = m->traces->first[at];
+		second = m->traces->second[at];
+	} else {
+		first = get_bits(r, 64);
+		second = get_bits(r, 64);
+		learn_trace(m->traces, first, second);
+	}
+	hex_text(first, 16, to);
+	hex_text(second, 16, to + 16);
+}
+
 static struct bytes
 get_label_value(struct exemplar_model *m, struct record_reader *r,
     struct arena *a)
 {
-	static const char digits[] = "0123456789abcdef";
-	uint32_t n, i;
+	uint64_t n, i;
 	uint8_t *text;
-	uint64_t byte;
 
 	if (!get_guess(r, &m->hex))
 		return get_text(r, &m->text, a);
-	n = get_number_below(r, &m->n_hex, record_left(r) + 1);
+	n = get_number(r, &m->n_hex);
+	if (n != TRACE_SIZE && n > record_left(r)) {
+		r->bad = true;
+		return (struct bytes){ NULL, 0 };
+	}
 	text = arena_take(a, (size_t)n * 2);
 	if (!text)
 		return (struct bytes){ NULL, 0 };
-	for (i = 0; i < n; i++) {
-		byte = get_bits(r, 8);
-		text[2 * i] = (uint8_t)digits[byte >> 4];
-		text[2 * i + 1] = (uint8_t)digits[byte & 15];
-	}
+	if (n == TRACE_SIZE)
+		get_trace(m, r, text);
+	for (i = 0; i < n && n != TRACE_SIZE; i++)
+		hex_text(get_bits(r, 8), 2, text + 2 * i);
 	return bytes_of(text, (size_t)n * 2);
 }
 
@@ -318,7 +420,7 @@ get_exemplars(struct stream *s, struct record_reader *r, struct batch *b)
 	    OTHERS_MAX + 1), i;
 
 	b->exemplars = arena_take_array(b->arena, n, sizeof(*b->exemplars));
-	if (!b->exemplars)
+	if (!b->exemplars || !make_traces(&s->exemplars))
 		return ST_NO_MEMORY;
 	for (i = 0; i < n && !r->bad; i++) {
 		get_exemplar(s, r, b->arena, b->exemplars, i);

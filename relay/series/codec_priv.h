@@ -90,10 +90,15 @@ struct metadata_model {
 
 #define ENDS_MAX 8
 
+/* Where series go on when not along the link. */
+enum { TURN_OTHER, TURN_SKIP, TURN_BACK, TURN__N };
+
 struct refs_model {
-	struct number count, start, length, off;
-	struct guess count_same, end[ENDS_MAX], rest, foreseen, holds;
+	struct number count, start, length, off, changed;
+	struct guess count_same, end[ENDS_MAX], straight, taken, turn[TURN__N],
+	    foreseen, holds;
 	uint32_t last_count;
+	uint32_t left;			/* link that was not taken last */
 };
 
 struct starts_model {
@@ -114,10 +119,20 @@ struct histogram_model {
 	uint64_t numbers;		/* in their arrays */
 };
 
+/* The last trace ids: texts of 32 hexadecimal digits. */
+#define TRACES_BITS 9
+#define TRACES_MAX (UINT32_C(1) << TRACES_BITS)
+
+struct traces {
+	uint64_t first[TRACES_MAX], second[TRACES_MAX];
+	uint32_t n;			/* so far; the oldest give way */
+};
+
 struct exemplar_model {
 	struct number count, series, n_labels, text, n_hex, back, age, whole;
 	struct guess repeated, back_same, time_same, value_same[2],
-	    digits_same, names_same, hex;
+	    digits_same, names_same, hex, trace_known;
+	struct traces *traces;		/* owned; NULL until there is one */
 	uint32_t last_series, last_back;
 	uint64_t last_bits[2];		/* values, of new and repeated ones */
 	uint8_t digits;
@@ -167,6 +182,7 @@ void refs_model_init(struct refs_model *);
 void starts_model_init(struct starts_model *);
 void histogram_model_init(struct histogram_model *);
 void exemplar_model_init(struct exemplar_model *);
+void exemplar_model_fini(struct exemplar_model *);
 
 void histograms_fini(struct stream *);
 size_t histograms_size(const struct stream *);
@@ -216,6 +232,8 @@ struct decoder {
 	size_t max_size;
 };
 
+/* What has been written since then goes to that account. */
+void account(const struct record_writer *, uint64_t *since, uint64_t *to);
 const struct encoder_bits *encoder_bits(const struct encoder *);
 size_t decoder_size(const struct decoder *);
 
@@ -255,8 +273,10 @@ bool put_metadata(struct encoder *, struct record_writer *,
 enum status get_metadata(struct decoder *, struct record_reader *,
     struct batch *);
 
-bool put_refs(struct stream *, struct record_writer *, const struct batch *);
-enum status get_refs(struct stream *, struct record_reader *, struct batch *);
+bool put_samples(struct stream *, struct record_writer *, const struct batch *,
+    struct encoder_bits *);
+enum status get_samples(struct stream *, struct record_reader *,
+    struct batch *);
 
 bool put_starts(struct stream *, struct record_writer *,
     const struct batch *);

@@ -88,6 +88,16 @@ record_put_gap(struct record_writer *w, enum gap_kind kind)
 	w->right[kind] = 0;
 }
 
+void
+put_long_number(struct record_writer *w, uint64_t v)
+{
+	unsigned length = bit_length(v);
+
+	bits_put(&w->bits, (1U << NUMBER_ONES) - 1, NUMBER_ONES);
+	bits_put(&w->bits, length, LENGTH_BITS);
+	put_bits(w, low_bits(v, length - 1), length - 1);
+}
+
 /* The last byte is filled up with ones. */
 static void
 fill_up(struct bit_writer *b, struct buf *room)
@@ -194,6 +204,18 @@ record_get_gap(struct record_reader *r, enum gap_kind kind)
 {
 	gap_learn(r->means, kind, r->gap[kind]);
 	next_gap(r, kind);
+}
+
+uint64_t
+get_long_number(struct record_reader *r)
+{
+	unsigned length = (unsigned)bits_get(&r->bits, LENGTH_BITS);
+
+	if (length == 0 || length > 64) {
+		r->bad = true;
+		return 0;
+	}
+	return UINT64_C(1) << (length - 1) | get_bits(r, length - 1);
 }
 
 /* Whole bytes in acc, of which the last ones may be made up. */

@@ -1,21 +1,29 @@
 /* codec_samples.c - series and times of samples, and their start timestamps.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Every series remembers which one followed it, and a record's series are runs
- * along these links.
+ * After their number, samples come in blocks of BLOCK_MAX, each with its series,
+ * times and values in turn (in this order the states of its series are still near
+ * when they are looked at again).
+ *
+ * Every series remembers which one followed it, and which one did before that
+ * changed.  A record's series go along these links.
  *	how many samples: whether as many as in the last record, else a number
- *	where the first run starts: after the end of the last record; or after
- *	which of the last few; or the difference from the first of these
- *	where any other run starts: the difference from where the link led
- *	how long a run is: whether it is the rest, else a number
+ *	where they start: after the end of the last record; or after which of the
+ *	last few; or the difference from the first of these
+ *	whether they go straight on to the next series whose link has changed
+ *	once, or to the end of the block; else how far they do
+ *	at such a series: whether they go on to the next one
+ *	where not: on to the one before the change; past one series; back to where
+ *	they did not go on the last time; or the difference from the link
  * A sender with several connections has each of them go through series of its
  * own; hence the list of ends, the latest first.
  *
- * Times have a seam where two neighbours had different times the last time, and
- * at the beginning: there, how much it differs from what the interval of the
- * series lets expect.  Up to the next seam all samples have one time; if they do
+ * Times have a seam where two neighbours had different times the last time: there,
+ * how much it differs from what the interval of the series lets expect.  The first
+ * sample of a block is at a seam, too (but expected to go on with the time of the
+ * one before, if those two had one time).  Up to the next seam all samples have one time; if they do
  * not, where the next one begins is told with the seam, and a seam is made there.
- * So a record without surprises is one run, with a seam for each scrape in it. */
+ * So a record without surprises has a seam for each scrape in it, and nothing else. */
 #include "series/codec_priv.h"
 
 #include <assert.h>
@@ -23,6 +31,8 @@
 
 /* Bytes in any stream that a run, a seam, a start timestamp takes at most. */
 #define RUN_ROOM 80
+
+#define BLOCK_MAX 256			/* samples */
 
 /* ---- state: what both ends do --------------------------------------------- */
 
@@ -32,7 +42,10 @@ refs_model_init(struct refs_model *m)
 	memset(m, 0, sizeof(*m));
 	guesses_init(&m->count_same, 1);
 	guesses_init(m->end, ENDS_MAX);
-	guesses_init(&m->rest, 1);
+	guesses_init(&m->straight, 1);
+	guesses_init(&m->taken, 1);
+	guesses_init(m->turn, TURN__N);
+	m->left = SERIES_NONE;
 	guesses_init(&m->foreseen, 1);
 	guesses_init(&m->holds, 1);
 }
@@ -45,12 +58,40 @@ starts_model_init(struct starts_model *m)
 	guesses_init(&m->neighbour, 1);
 }
 
-/* The series is followed by that one. */
+/* The series is followed by that one from now on. */
 static void
 learn_link(struct stream *s, uint32_t from, uint32_t to)
 {
-	if (from < s->series.n)
-		stream_series(s, from)->next = to;
+	struct series *series = stream_series(s, from);
+
+	if (series->next == to)
+		return;
+	series->other = series->next;
+	series->next = to;
+}
+
+/* Where series may go on from one instead of along its link; SERIES_NONE: this
+ * is no such place. */
+static uint32_t
+turn_to(const struct stream *s, uint32_t from, unsigned turn)
+{
+	const struct series *series = stream_series(s, from);
+	uint32_t to = SERIES_NONE;
+
+	if (turn == TURN_OTHER)
+		to = series->other;
+	else if (turn == TURN_BACK)
+		to = s->refs.left;
+	else if (series->next < s->series.n)
+		to = stream_series(s, series->next)->next;
+	return to < s->series.n && to != series->next ? to : SERIES_NONE;
+}
+
+static void
+learn_turn(struct stream *s, uint32_t from, uint32_t to)
+{
+	s->refs.left = stream_series(s, from)->next;
+	learn_link(s, from, to);
 }
 
 /* The end of a record goes to the front of the list, in place of the one that
@@ -75,16 +116,29 @@ after_end(const struct stream *s, uint32_t which)
 	    stream_series(s, s->ends[which])->next : 0;
 }
 
-static int64_t
-time_foreseen(const struct stream *s, const struct series *series)
+/* The sample before. */
+struct seam {
+	int64_t ms;			/* its time */
+	int64_t before;			/* the time that its series had before */
+	bool first;			/* there is none */
+};
+
+static inline int64_t
+time_foreseen(const struct stream *s, const struct seam *x,
+    const struct series *series)
 {
+	if (!x->first && series->ms == x->before)
+		return x->ms;
 	return series->mode == MODE_NONE ? s->last_ms :
 	    wrap_add(series->ms, series->step);
 }
 
 static inline void
-learn_time(struct series *series, int64_t ms)
+learn_time(struct stream *s, struct seam *x, struct series *series, int64_t ms)
 {
+	x->ms = s->last_ms = ms;
+	x->before = series->ms;
+	x->first = false;
 	series->step = (int32_t)(uint32_t)wrap_sub(ms, series->ms);
 	series->ms = ms;
 }
@@ -109,54 +163,81 @@ put_first(struct stream *s, struct record_writer *w, uint32_t start)
 	return ENDS_MAX;
 }
 
-/* Of n samples, how many the run takes that begins with the first one. */
+/* Of n samples, how many follow the first one along links up to a series whose
+ * link has changed once. */
 static uint32_t
-run_length(const struct stream *s, const struct batch_sample *sample,
+straight_on(const struct stream *s, const struct batch_sample *sample,
     uint32_t n)
 {
-	uint32_t i = 1;
+	const struct series *series = stream_series(s, sample->series);
+	uint32_t i = 0;
 
-	while (i < n && stream_series(s, sample[i - 1].series)->next ==
-	    sample[i].series)
+	while (i + 1 < n && series->other == SERIES_NONE &&
+	    series->next == sample[i + 1].series) {
 		i++;
+		series = stream_series(s, sample[i].series);
+	}
 	return i;
 }
 
-static uint32_t
-put_run(struct stream *s, struct record_writer *w,
-    const struct batch_sample *sample, uint32_t n)
+static void
+put_turn(struct stream *s, struct record_writer *w, uint32_t from, uint32_t to)
 {
-	uint32_t length = run_length(s, sample, n);
+	uint32_t turn, there;
 
-	put_guess(w, &s->refs.rest, length == n);
-	if (length != n)
-		put_number(w, &s->refs.length, length);
-	return length;
+	for (turn = 0; turn < TURN__N; turn++) {
+		there = turn_to(s, from, turn);
+		if (there == SERIES_NONE)
+			continue;
+		put_guess(w, &s->refs.turn[turn], there == to);
+		if (there == to)
+			break;
+	}
+	if (turn == TURN__N)
+		put_integer(w, &s->refs.start,
+		    (int64_t)to - stream_series(s, from)->next);
+	learn_turn(s, from, to);
 }
 
+/* From one sample on, along links; returns how many more are done. */
+static uint32_t
+put_way(struct stream *s, struct record_writer *w,
+    const struct batch_sample *sample, uint32_t n)
+{
+	const struct series *series = stream_series(s, sample->series);
+	uint32_t length;
+	bool fine;
+
+	if (series->other == SERIES_NONE) {
+		length = straight_on(s, sample, n);
+		series = stream_series(s, sample[length].series);
+		fine = length + 1 == n || series->other != SERIES_NONE;
+		put_guess(w, &s->refs.straight, fine);
+		if (fine)
+			return length;
+		put_number(w, &s->refs.length, length);
+	} else {
+		length = 0;
+		fine = series->next == sample[1].series;
+		put_guess(w, &s->refs.taken, fine);
+		if (fine)
+			return 1;
+	}
+	put_turn(s, w, sample[length].series, sample[length + 1].series);
+	return length + 1;
+}
+
+/* The series of a block, along from the sample before it. */
 static bool
 put_series(struct stream *s, struct record_writer *w,
     const struct batch_sample *sample, uint32_t n)
 {
-	uint32_t which, i, link;
+	uint32_t i;
 
-	if (!record_room(w, RUN_ROOM))
-		return false;
-	put_guess(w, &s->refs.count_same, n == s->refs.last_count);
-	if (n != s->refs.last_count)
-		put_number(w, &s->refs.count, n);
-	s->refs.last_count = n;
-	which = put_first(s, w, sample->series);
-	for (i = put_run(s, w, sample, n); i < n;
-	    i += put_run(s, w, sample + i, n - i)) {
+	for (i = 0; i + 1 < n; i += put_way(s, w, sample + i, n - i)) {
 		if (!record_room(w, RUN_ROOM))
 			return false;
-		link = stream_series(s, sample[i - 1].series)->next;
-		put_integer(w, &s->refs.start,
-		    (int64_t)sample[i].series - link);
-		learn_link(s, sample[i - 1].series, sample[i].series);
 	}
-	learn_end(s, which, sample[n - 1].series);
 	return true;
 }
 
@@ -181,7 +262,7 @@ put_stretch(struct refs_model *m, struct record_writer *w,
 		put_integer(w, &m->off, x->off);
 	put_guess(w, &m->holds, x->holds);
 	if (!x->holds)
-		put_number(w, &m->length, x->length);
+		put_number(w, &m->changed, x->length);
 	return true;
 }
 
@@ -189,40 +270,72 @@ put_stretch(struct refs_model *m, struct record_writer *w,
  * way have their new times: it waits until then. */
 static bool
 put_times(struct stream *s, struct record_writer *w,
-    const struct batch_sample *sample, uint32_t n)
+    const struct batch_sample *sample, uint32_t n, struct seam *x)
 {
 	struct stretch now = { 0, 0, true };
 	struct series *series;
-	int64_t before = 0;
 	bool seam, change;
 	uint32_t i;
 
 	for (i = 0; i < n; i++) {
 		series = stream_series(s, sample[i].series);
-		seam = i == 0 || series->ms != before;
-		change = i && sample[i].ms != sample[i - 1].ms;
+		seam = i == 0 || series->ms != x->before;
+		change = sample[i].ms != x->ms;
 		if (seam || change) {
 			now.holds = seam;
 			if (i && !put_stretch(&s->refs, w, &now))
 				return false;
 			now.off = wrap_sub(sample[i].ms,
-			    time_foreseen(s, series));
+			    time_foreseen(s, x, series));
 			now.length = 0;
 		}
 		now.length++;
-		before = series->ms;
-		s->last_ms = sample[i].ms;
-		learn_time(series, sample[i].ms);
+		learn_time(s, x, series, sample[i].ms);
 	}
 	now.holds = true;
 	return put_stretch(&s->refs, w, &now);
 }
 
-bool
-put_refs(struct stream *s, struct record_writer *w, const struct batch *b)
+/* ---- writing: samples ------------------------------------------------------ */
+
+static bool
+put_count(struct refs_model *m, struct record_writer *w, uint32_t n)
 {
-	return put_series(s, w, b->samples, b->n_samples) &&
-	    put_times(s, w, b->samples, b->n_samples);
+	if (!record_room(w, RUN_ROOM))
+		return false;
+	put_guess(w, &m->count_same, n == m->last_count);
+	if (n != m->last_count)
+		put_number(w, &m->count, n);
+	m->last_count = n;
+	return true;
+}
+
+bool
+put_samples(struct stream *s, struct record_writer *w, const struct batch *b,
+    struct encoder_bits *bits)
+{
+	const struct batch_sample *sample = b->samples;
+	struct seam x = { .first = true };
+	uint64_t at = record_bits(w);
+	uint32_t which, i, n;
+
+	if (!put_count(&s->refs, w, b->n_samples))
+		return false;
+	which = put_first(s, w, sample[0].series);
+	value_model_begin(&s->values);
+	for (i = 0; i < b->n_samples; i += n) {
+		n = b->n_samples - i;
+		n = n < BLOCK_MAX ? n : BLOCK_MAX;
+		if (!put_series(s, w, sample + i - (i > 0), n + (i > 0)) ||
+		    !put_times(s, w, sample + i, n, &x))
+			return false;
+		account(w, &at, &bits->refs);
+		if (!put_values(&s->values, w, &s->series, sample + i, n))
+			return false;
+		account(w, &at, &bits->values);
+	}
+	learn_end(s, which, sample[b->n_samples - 1].series);
+	return true;
 }
 
 /* ---- reading --------------------------------------------------------------- */
@@ -249,99 +362,153 @@ get_first(struct stream *s, struct record_reader *r, uint32_t *start)
 	return ENDS_MAX;
 }
 
-static uint32_t
-get_run(struct stream *s, struct record_reader *r,
-    struct batch_sample *sample, uint32_t id, uint32_t n)
+/* Along the link: false if it leads nowhere. */
+static bool
+get_link(struct stream *s, struct batch_sample *sample)
 {
-	uint32_t length = n, i;
+	uint32_t id = stream_series(s, sample[0].series)->next;
 
-	if (!get_guess(r, &s->refs.rest))
-		length = get_number_below(r, &s->refs.length, n);
-	if (length == 0)
-		r->bad = true;
-	for (i = 0; i < length; i++) {
-		if (id >= s->series.n) {
-			r->bad = true;
-			return length;
-		}
-		sample[i] = (struct batch_sample){ .series = id };
-		id = stream_series(s, id)->next;
+	if (id >= s->series.n)
+		return false;
+	sample[1] = (struct batch_sample){ .series = id };
+	return true;
+}
+
+static bool
+get_turn(struct stream *s, struct record_reader *r, struct batch_sample *sample)
+{
+	uint32_t from = sample[0].series, turn;
+	int64_t to = SERIES_NONE;
+
+	for (turn = 0; turn < TURN__N; turn++) {
+		to = turn_to(s, from, turn);
+		if (to != SERIES_NONE && get_guess(r, &s->refs.turn[turn]))
+			break;
 	}
-	return length;
+	if (turn == TURN__N)
+		to = wrap_add(stream_series(s, from)->next,
+		    get_integer(r, &s->refs.start));
+	if (to < 0 || to >= s->series.n)
+		return false;
+	learn_turn(s, from, (uint32_t)to);
+	sample[1] = (struct batch_sample){ .series = (uint32_t)to };
+	return true;
+}
+
+/* Returns how many more samples have their series; 0: bad. */
+static uint32_t
+get_way(struct stream *s, struct record_reader *r, struct batch_sample *sample,
+    uint32_t n)
+{
+	uint32_t length = n - 1, i;
+	bool fine;
+
+	if (stream_series(s, sample->series)->other != SERIES_NONE) {
+		if (get_guess(r, &s->refs.taken))
+			return get_link(s, sample);
+		return get_turn(s, r, sample);
+	}
+	fine = get_guess(r, &s->refs.straight);
+	if (!fine)
+		length = get_number_below(r, &s->refs.length, n - 1);
+	for (i = 0; i < length; i++) {
+		if (stream_series(s, sample[i].series)->other != SERIES_NONE)
+			return i;
+		if (!get_link(s, sample + i))
+			return 0;
+	}
+	if (fine)
+		return length;
+	return get_turn(s, r, sample + length) ? length + 1 : 0;
 }
 
 static void
 get_series(struct stream *s, struct record_reader *r,
     struct batch_sample *sample, uint32_t n)
 {
-	uint32_t start = 0, which, i;
-	int64_t id;
+	uint32_t i, more;
 
-	which = get_first(s, r, &start);
-	for (i = get_run(s, r, sample, start, n); i < n && !r->bad;
-	    i += get_run(s, r, sample + i, start, n - i)) {
-		id = stream_series(s, sample[i - 1].series)->next;
-		id = wrap_add(id, get_integer(r, &s->refs.start));
-		if (id < 0 || id >= s->series.n) {
+	for (i = 0; i + 1 < n; i += more) {
+		more = get_way(s, r, sample + i, n - i);
+		if (more == 0 || r->bad) {
 			r->bad = true;
 			return;
 		}
-		start = (uint32_t)id;
-		learn_link(s, sample[i - 1].series, start);
 	}
-	if (!r->bad)
-		learn_end(s, which, sample[n - 1].series);
 }
 
 static void
 get_times(struct stream *s, struct record_reader *r,
-    struct batch_sample *sample, uint32_t n)
+    struct batch_sample *sample, uint32_t n, struct seam *x)
 {
 	uint32_t i, left = 0;
 	struct series *series;
-	int64_t before = 0, ms = 0;
+	int64_t ms = 0;
 
 	for (i = 0; i < n; i++, left--) {
 		series = stream_series(s, sample[i].series);
-		if (left == 0 || series->ms != before) {
-			ms = time_foreseen(s, series);
+		if (left == 0 || series->ms != x->before) {
+			ms = time_foreseen(s, x, series);
 			if (!get_guess(r, &s->refs.foreseen))
 				ms = wrap_add(ms,
 				    get_integer(r, &s->refs.off));
 			left = UINT32_MAX;
 			if (!get_guess(r, &s->refs.holds))
-				left = get_number_below(r, &s->refs.length,
-				    SAMPLES_MAX);
+				left = get_number_below(r, &s->refs.changed,
+				    BLOCK_MAX);
 			if (left == 0) {
 				r->bad = true;
 				return;
 			}
 		}
-		before = series->ms;
-		s->last_ms = sample[i].ms = ms;
-		learn_time(series, ms);
+		sample[i].ms = ms;
+		learn_time(s, x, series, ms);
 	}
 }
 
-enum status
-get_refs(struct stream *s, struct record_reader *r, struct batch *b)
+static void
+get_block(struct stream *s, struct record_reader *r,
+    struct batch_sample *sample, uint32_t n, bool first, struct seam *x)
 {
-	uint32_t n = s->refs.last_count;
+	if (first)
+		get_series(s, r, sample, n);
+	else
+		get_series(s, r, sample - 1, n + 1);
+	if (!r->bad)
+		get_times(s, r, sample, n, x);
+	if (!r->bad)
+		get_values(&s->values, r, &s->series, sample, n);
+	r->bad = r->bad || record_overrun(r);
+}
+
+enum status
+get_samples(struct stream *s, struct record_reader *r, struct batch *b)
+{
+	uint32_t n = s->refs.last_count, start = 0, which, i, part;
+	struct seam x = { .first = true };
+	struct batch_sample *sample;
 
 	if (!get_guess(r, &s->refs.count_same))
 		n = get_number_below(r, &s->refs.count, SAMPLES_MAX + 1);
-	if (r->bad || n == 0)
+	which = get_first(s, r, &start);
+	if (r->bad || n == 0 || start >= s->series.n)
 		return ST_BAD_RECORD;
 	s->refs.last_count = n;
-	b->samples = arena_take_array(b->arena, n, sizeof(*b->samples));
-	if (!b->samples)
+	sample = arena_take_array(b->arena, n, sizeof(*sample));
+	if (!sample)
 		return ST_NO_MEMORY;
-	get_series(s, r, b->samples, n);
+	sample[0] = (struct batch_sample){ .series = start };
+	value_model_begin(&s->values);
+	for (i = 0; i < n && !r->bad; i += part) {
+		part = n - i < BLOCK_MAX ? n - i : BLOCK_MAX;
+		get_block(s, r, sample + i, part, i == 0, &x);
+	}
 	if (r->bad)
 		return ST_BAD_RECORD;
-	get_times(s, r, b->samples, n);
+	learn_end(s, which, sample[n - 1].series);
+	b->samples = sample;
 	b->n_samples = n;
-	return r->bad ? ST_BAD_RECORD : ST_OK;
+	return ST_OK;
 }
 
 /* ---- start timestamps ------------------------------------------------------- */

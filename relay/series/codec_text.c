@@ -19,7 +19,7 @@
 
 #include <zstd.h>
 
-#define LEVEL 3
+#define LEVEL 6
 #define PREFIX_MAX ((size_t)32 << 10)
 #define PACK_MIN 100			/* bytes; below it packing gains nothing */
 #define COMMON_MAX 255

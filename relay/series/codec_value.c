@@ -59,13 +59,15 @@ value_model_begin(struct value_model *v)
 static inline unsigned
 history_class(const struct series *s)
 {
-	static const uint8_t ones[16] = { 0, 1, 1, 2, 1, 2, 2, 3,
-		1, 2, 2, 3, 2, 3, 3, 4 };
-	unsigned n = ones[s->changes & 15] + ones[s->changes >> 4];
+	unsigned n = s->changes;
 
-	if (n)
-		return STILL_CLASSES + (n - 1) * 4 + (s->changes & 3);
-	return (s->still >= 20) + (s->still >= 60) + (s->still >= 200);
+	if (n == 0)
+		return (s->still >= 20) + (s->still >= 60) +
+		    (s->still >= 200);
+	n = (n & 0x55) + (n >> 1 & 0x55);	/* ones */
+	n = (n & 0x33) + (n >> 2 & 0x33);
+	n = (n & 15) + (n >> 4);
+	return STILL_CLASSES + (n - 1) * 4 + (s->changes & 3);
 }
 
 static inline void
@@ -93,16 +95,36 @@ best_predictor(const struct series *s)
 	return s->cost[2] < s->cost[best] ? 2 : best;
 }
 
+static inline uint8_t
+cost_average(uint8_t mean, unsigned length)
+{
+	int x4 = length < 64 ? (int)length * 4 : 255;
+
+	return (uint8_t)(mean + ((x4 - (int)mean) >> 2));
+}
+
+/* x16, moved by a quarter; as much as there is room for. */
+static inline int32_t
+mean_learn(int32_t mean, int64_t delta)
+{
+	const int64_t most = INT32_MAX / 16;
+
+	if (delta > most)
+		delta = most;
+	else if (delta < -most)
+		delta = -most;
+	return mean + (int32_t)((delta * 16 - mean) >> 2);
+}
+
 static inline void
 learn_delta(struct series *s, int64_t delta)
 {
 	unsigned i;
 
 	for (i = 0; i < 3; i++)
-		s->cost[i] = length_average(s->cost[i], bit_length(magnitude(
-		    wrap_sub(delta, foreseen(s, i)))), 2);
-	s->mean = wrap_add(s->mean,
-	    wrap_sub((int64_t)((uint64_t)delta << 4), s->mean) >> 2);
+		s->cost[i] = cost_average(s->cost[i], bit_length(magnitude(
+		    wrap_sub(delta, foreseen(s, i)))));
+	s->mean = mean_learn(s->mean, delta);
 	s->delta = delta;
 }
 
@@ -270,11 +292,9 @@ static inline void
 put_ulps(struct record_writer *w, struct series *s, int32_t e)
 {
 	uint64_t change = zigzag_put((int64_t)e - s->ulps);
-	unsigned length = bit_length(change);
 
-	put_length(w, length, s->ulp_length);
-	put_below(w, change, length);
-	s->ulp_length = (uint8_t)length;
+	put_about(w, change, s->ulp_length / 4);
+	s->ulp_length = length_learn(s->ulp_length, change);
 	s->ulps = e;
 }
 
@@ -282,18 +302,16 @@ static inline void
 put_residual(struct value_model *v, struct record_writer *w, struct series *s,
     int64_t delta)
 {
-	unsigned which = best_predictor(s), length;
+	unsigned which = best_predictor(s);
 	int64_t residual = wrap_sub(delta, foreseen(s, which));
 	uint64_t size = magnitude(residual);
 
-	length = bit_length(size);
-	put_length(w, length, length_foreseen(s->length));
-	s->length = length_average(s->length, length, 1);
-	if (length == 0)
+	put_about(w, size, s->length / 4);
+	s->length = length_learn(s->length, size);
+	if (size == 0)
 		return;
 	put_guess(w, &v->sign[which][s->signs], residual < 0);
 	s->signs = (s->signs << 1 | (residual < 0)) & 3;
-	put_below(w, size, length);
 }
 
 unsigned
@@ -465,14 +483,14 @@ put_values(struct value_model *v, struct record_writer *w,
 static inline void
 get_ulps(struct record_reader *r, struct series *s)
 {
-	unsigned length = get_length(r, s->ulp_length);
-	int64_t e = wrap_add(s->ulps, zigzag_get(get_below(r, length)));
+	uint64_t change = get_about(r, s->ulp_length / 4);
+	int64_t e = wrap_add(s->ulps, zigzag_get(change));
 
 	if (e < -ULPS_MAX || e > ULPS_MAX) {
 		r->bad = true;
 		return;
 	}
-	s->ulp_length = (uint8_t)length;
+	s->ulp_length = length_learn(s->ulp_length, change);
 	s->ulps = (int32_t)e;
 }
 
@@ -480,17 +498,17 @@ static inline int64_t
 get_residual(struct value_model *v, struct record_reader *r, struct series *s)
 {
 	unsigned which = best_predictor(s);
-	unsigned length = get_length(r, length_foreseen(s->length));
-	int64_t base = foreseen(s, which), size;
+	uint64_t size = get_about(r, s->length / 4);
+	int64_t base = foreseen(s, which);
 	bool negative;
 
-	s->length = length_average(s->length, length, 1);
-	if (length == 0)
+	s->length = length_learn(s->length, size);
+	if (size == 0)
 		return base;
 	negative = get_guess(r, &v->sign[which][s->signs]);
 	s->signs = (s->signs << 1 | negative) & 3;
-	size = (int64_t)get_below(r, length);
-	return negative ? wrap_sub(base, size) : wrap_add(base, size);
+	return negative ? wrap_sub(base, (int64_t)size) :
+	    wrap_add(base, (int64_t)size);
 }
 
 static bool

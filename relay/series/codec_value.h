@@ -90,11 +90,12 @@ struct series {
 	uint64_t bits;			/* last value */
 	int64_t m;			/* last whole number in the mode */
 	int64_t delta;			/* by which m changed last */
-	int64_t mean;			/* of the deltas, x16 */
 	int64_t ms;			/* time of the last sample */
+	int32_t mean;			/* of the deltas, x16, within bounds */
+	int32_t ulps;			/* last e */
 	int32_t step;			/* from the time before */
 	uint32_t next;			/* series that came after it */
-	int32_t ulps;			/* last e */
+	uint32_t other;			/* that did before, or SERIES_NONE */
 	uint8_t mode;
 	uint8_t changes;		/* last eight samples, newest lowest */
 	uint8_t still;			/* samples since a change, 255: more */

@@ -360,6 +360,9 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 		return;
 	case VERDICT_LATER:
 		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+		/* it may be this edge only that is told to wait */
+		if (a)
+			lane_step_aside(l);
 		hold(f, false, hint.retry_after_ns, st, a);
 		return;
 	case VERDICT_HELD:

@@ -29,6 +29,7 @@ lane_init(struct lane *l, struct forwarder *f)
 void
 lane_fini(struct lane *l)
 {
+	dict_unref(&l->avoid);
 	buf_fini(&l->body);
 }
 
@@ -88,6 +89,22 @@ finish(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	    v2_finish(t->v2, &l->counts, &l->loss);
 }
 
+/* Where the next request begins: the first unit of an edge that is not to be avoided,
+ * else the first of all. */
+static struct unit **
+next_edge(struct lane *l)
+{
+	struct unit **at = &l->queue.first;
+	struct bytes edge;
+
+	if (!l->avoid)
+		return at;
+	edge = dict_edge(l->avoid);
+	while (*at && bytes_eq(dict_edge((*at)->dict), edge))
+		at = &(*at)->next;
+	return *at ? at : &l->queue.first;
+}
+
 /* The head of the queue, and what follows of the same edge as far as it fits, past units
  * of other edges (the supply bounds how many).  A later segment's units of this edge have
  * another dictionary and stand behind all of this one's: none is overtaken.
@@ -95,7 +112,7 @@ finish(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 static enum status
 gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 {
-	struct unit *first = l->queue.first;
+	struct unit **from = next_edge(l), *first = *from;
 	struct unit **at = &first->next;
 	uint32_t samples = first->points;
 	enum status st;
@@ -104,7 +121,8 @@ gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	st = add(t, proto, first, SIZE_MAX);
 	if (st != ST_OK)
 		return st;
-	while (*at && !l->alone) {
+	/* units to go alone stand at the head, and their edge is that of the head */
+	while (*at && (!l->alone || from != &l->queue.first)) {
 		struct unit *u = *at;
 
 		if (u->dict != first->dict) {
@@ -119,7 +137,8 @@ gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 		unit_list_push(&l->sending, u);
 	}
 	/* first goes before those that were merged into it */
-	(void)unit_list_pop(&l->queue);
+	(void)take_at(&l->queue, from);
+	dict_unref(&l->avoid);
 	first->next = l->sending.first;
 	if (!first->next)
 		l->sending.end = &first->next;
@@ -168,8 +187,8 @@ lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	return ST_OK;
 }
 
-void
-lane_break_up(struct lane *l)
+static void
+put_back(struct lane *l)
 {
 	uint32_t n = l->sending.n;
 
@@ -180,6 +199,22 @@ lane_break_up(struct lane *l)
 	l->queue.first = l->sending.first;
 	l->queue.n += n;
 	list_init(&l->sending);
-	l->alone = n;
 	l->built = false;
+}
+
+void
+lane_break_up(struct lane *l)
+{
+	l->alone = l->sending.n;
+	put_back(l);
+}
+
+void
+lane_step_aside(struct lane *l)
+{
+	if (l->alone)
+		return;
+	dict_unref(&l->avoid);
+	l->avoid = dict_ref(l->sending.first->dict);
+	put_back(l);
 }

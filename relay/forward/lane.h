@@ -38,6 +38,8 @@ struct lane {
 	struct prw_loss loss;		/* of body */
 	uint32_t alone;			/* so many more units go one by one */
 	bool built;			/* body is of `sending` */
+	struct dict *avoid;		/* a reference: the edge that was told to wait;
+					   others of the lane go first, once */
 	struct http_exchange *exchange;	/* owned; not NULL: in flight */
 	int64_t sent_at;		/* clock_mono */
 };
@@ -64,5 +66,8 @@ enum status lane_build(struct lane *, const struct lane_tools *,
 
 /* What is sending goes back to the head of the queue, each unit to go alone. */
 void lane_break_up(struct lane *);
+/* What is sending goes back to the head of the queue, and the next request is of another
+ * edge, if the lane has units of one.  Nothing of an edge overtakes. */
+void lane_step_aside(struct lane *);
 
 #endif

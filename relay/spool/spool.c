@@ -25,6 +25,7 @@
 #include "base/pace.h"
 #include "spool/reader.h"
 #include "spool/recover.h"
+#include "spool/retain.h"
 #include "spool/segment.h"
 #include "spool/shelf.h"
 
@@ -60,6 +61,7 @@ struct spool {
 	struct loop_timer *age, *probe;	/* owned */
 
 	struct shelf shelf;
+	struct retain retain;
 	struct readers readers;
 	struct slot *slots;		/* owned, by number */
 	struct slot *current;		/* one of them, or NULL */
@@ -201,7 +203,7 @@ set_trouble(struct spool *s, enum status why)
 	show(s, why);
 }
 
-/* S7: cuts what failed, now or at the next probe. */
+/* S7: cuts what failed, now or at the next probe, or when a segment ends. */
 static void
 cut(struct spool *s, struct slot *slot)
 {
@@ -212,6 +214,18 @@ cut(struct spool *s, struct slot *slot)
 		remove_slot(s, slot);
 	else
 		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
+}
+
+static void
+cut_again(struct spool *s)
+{
+	struct slot *slot, *next;
+
+	for (slot = s->slots; slot; slot = next) {
+		next = slot->next;
+		if (slot->failed)
+			cut(s, slot);
+	}
 }
 
 static void
@@ -323,6 +337,7 @@ on_age(void *arg)
 {
 	struct spool *s = arg;
 
+	cut_again(s);
 	s->aged = s->current && segment_records(s->current->segment) > 0;
 	if (!s->aged)
 		loop_timer_start(s->age, s->o.segment_age_ns);
@@ -341,14 +356,9 @@ static void
 on_probe(void *arg)
 {
 	struct spool *s = arg;
-	struct slot *slot, *next;
 	enum status st = s->trouble;
 
-	for (slot = s->slots; slot; slot = next) {
-		next = slot->next;
-		if (slot->failed)
-			cut(s, slot);
-	}
+	cut_again(s);
 	if (s->passed == s->epoch && (st != ST_NO_SPACE || disk_has_room(s)))
 		st = roll(s);
 	if (st != ST_OK) {
@@ -363,93 +373,6 @@ on_probe(void *arg)
 }
 
 /* ---- the limit ----------------------------------------------------------------------- */
-
-static void
-remove_file(struct spool *s, uint64_t number, const char *suffix)
-{
-	char path[SPOOL_PATH_MAX];
-	enum status st;
-
-	spool_path(path, s->directory, SPOOL_SEGMENT, number, suffix);
-	st = s->disk->unlink(s->disk->arg, path);
-	if (st != ST_OK && st != ST_MISSING) {
-		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
-		log_warn("spool-remove-failed", "file=%s reason=%s", path,
-		    status_info(st)->word);
-	}
-}
-
-static void
-sync_segments(struct spool *s)
-{
-	char dir[SPOOL_PATH_MAX];
-	enum status st;
-
-	spool_path(dir, s->directory, SPOOL_SEGMENT, 0, NULL);
-	st = s->disk->sync_dir(s->disk->arg, dir);
-	if (st != ST_OK) /* a file that comes back is removed again */
-		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
-}
-
-static void
-remove_passed(struct spool *s)
-{
-	uint64_t number;
-	bool gone, any = false;
-
-	while (shelf_take_passed(&s->shelf, &number, &gone)) {
-		remove_file(s, number, gone ? ".gone" : ".rwl");
-		any = true;
-	}
-	if (any)
-		sync_segments(s);
-}
-
-/* The mark comes by renaming, so that there is never neither; the blocks go by
- * truncating, since a reader may have the file open. */
-static void
-mark_gone(struct spool *s, uint64_t number, uint64_t before)
-{
-	char from[SPOOL_PATH_MAX], to[SPOOL_PATH_MAX];
-	struct disk_file *file = NULL;
-	enum status st;
-
-	spool_path(from, s->directory, SPOOL_SEGMENT, number, ".rwl");
-	spool_path(to, s->directory, SPOOL_SEGMENT, number, ".gone");
-	st = s->disk->rename(s->disk->arg, from, to);
-	if (st == ST_OK)
-		st = s->disk->open(s->disk->arg, to, false, true, &file);
-	if (st == ST_OK)
-		st = s->disk->truncate(s->disk->arg, file, 0);
-	s->disk->close(s->disk->arg, &file);
-	if (st != ST_OK)
-		metric_reason_add(METRIC_SPOOL_ERRORS, st, 1);
-	if (before)
-		remove_file(s, before, ".gone");
-}
-
-static bool
-drop_one(struct spool *s)
-{
-	uint64_t number, before;
-	bool lost;
-
-	if (!shelf_drop(&s->shelf, &number, &before, &lost))
-		return false;
-	if (lost) {
-		mark_gone(s, number, before);
-		metric_add(METRIC_SPOOL_DROPPED, 1);
-		log_warn("spool-dropped", "segment=%" PRIu64 " hint=\"the "
-		    "spool is at its size limit; an upstream has not had this "
-		    "segment\"", number);
-	} else {
-		remove_file(s, number, ".rwl");
-		if (before)
-			remove_file(s, before, ".gone");
-	}
-	sync_segments(s);
-	return true;
-}
 
 /* Bytes that records may still take before the limit. */
 static int64_t
@@ -472,13 +395,56 @@ is_full(struct spool *s)
 	return left(s) < (int64_t)s->step;
 }
 
+/* A file that is no more needs no end. */
+static void
+forget(struct spool *s, uint64_t number)
+{
+	struct slot *slot = s->slots;
+
+	while (slot && segment_number(slot->segment) != number)
+		slot = slot->next;
+	assert(!slot || slot->failed);
+	if (slot)
+		remove_slot(s, slot);
+}
+
+static void
+remove_passed(struct spool *s)
+{
+	uint64_t number;
+	bool any = false;
+
+	while (retain_passed(&s->retain, &number)) {
+		forget(s, number);
+		any = true;
+	}
+	if (any)
+		retain_sync(&s->retain);
+}
+
+static void
+drop_oldest(struct spool *s)
+{
+	uint64_t number;
+	bool any = false;
+
+	while (is_full(s) && retain_drop(&s->retain, &number)) {
+		forget(s, number);
+		any = true;
+	}
+	if (!any)
+		return;
+	retain_sync(&s->retain);
+	readers_wake(&s->readers);
+}
+
 static void
 look_at_room(struct spool *s)
 {
 	bool was = s->full;
 
-	while (s->o.drop_oldest && is_full(s) && drop_one(s))
-		readers_wake(&s->readers);
+	if (s->o.drop_oldest)
+		drop_oldest(s);
 	s->full = is_full(s);
 	if (s->full && !was)
 		log_warn("spool-full", "directory=%s limit=%" PRIu64 " hint=\""
@@ -739,6 +705,7 @@ spool_open(const struct spool_opts *o, const struct disk_ops *disk,
 		.max_ns = PROBE_MAX, .seed = 1 };
 	set_limits(s);
 	shelf_init(&s->shelf);
+	s->retain = (struct retain){ disk, s->directory, &s->shelf };
 	s->readers = (struct readers){ .disk = disk,
 		.directory = s->directory, .shelf = &s->shelf,
 		.can_remove = ask_sweep };

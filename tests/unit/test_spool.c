@@ -509,6 +509,32 @@ no_space_refuses_until_there_is(void **state)
 	trouble('w', ST_NO_SPACE);
 }
 
+/* A segment that could not be cut yet may be delivered and gone meanwhile. */
+static void
+a_failed_segment_may_go_before_it_is_cut(void **state)
+{
+	struct spool_reader *r = rig_reader(rig, "a");
+
+	(void)state;
+	store_many(3, 100);
+	disk_ram_fail(disk, 0, 2, ST_DISK);
+	rig_submit(rig, 0, 100);
+	fake_turn(rig->writer[0]);
+	fake_turn(rig->loop);
+	assert_int_equal(spool_room(rig->spool), ST_DISK);
+	expect(r, 0, 3);
+	spool_reader_release(r, spool_newest(r));
+	rig_reader_free(rig, &r);
+	fake_settle();
+	assert_int_equal(segments(), 0);
+	fake_pass(60 * CLOCK_S);
+	assert_int_equal(segments(), 1);
+	store_many(1, 100);
+	r = rig_reader(rig, "a");
+	expect(r, 4, 5);
+	rig_reader_free(rig, &r);
+}
+
 static void
 a_full_disk_harms_nothing_on_its_way(void **state)
 {
@@ -657,6 +683,7 @@ main(void)
 		T(a_failed_sync_refuses_until_it_works),
 		T(a_failed_write_refuses_until_it_works),
 		T(no_space_refuses_until_there_is),
+		T(a_failed_segment_may_go_before_it_is_cut),
 		T(a_full_disk_harms_nothing_on_its_way),
 		T(a_broken_disk_at_start_still_delivers),
 		T(a_crash_loses_nothing_acknowledged),

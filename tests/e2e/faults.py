@@ -98,10 +98,10 @@ with rw.Case("400 to one series takes no other edge's samples along") as t:
     t.check(0 < refused <= sent["acked"] / 3 / 4 + 250,
             "one request in four of one edge at most: %d" % refused)
 
-with rw.Case("others go on while one edge is refused with 429") as t:
+with rw.Case("an edge that is refused with 429 holds up no other") as t:
     sink, relay, load, sent, during = run(t, "429 edge=1", 3)
     share = sent["acked"] / 3
-    t.check(during["samples"] > 0.5 * share, "the others' samples arrive "
+    t.check(during["samples"] > 1.5 * share, "the others' samples arrived "
             "meanwhile: %d of %d" % (during["samples"], 2 * share))
     t.delivered(sink, sent["acked"], relay)
     t.join([load], [sink])

@@ -191,24 +191,23 @@ static enum status
 add_samples(struct v1_builder *b, const struct batch *batch, size_t limit)
 {
 	const struct batch_sample *s = batch->samples;
-	const struct batch_sample *end = s + batch->n_samples;
+	uint32_t i = 0, n = batch->n_samples, series;
 	struct bytes block;
-	uint32_t series;
 	bool ok;
 
-	while (s < end) {
-		series = s->series;
+	while (i < n) {
+		series = s[i].series;
 		block = block_of(b->dict, series);
 		if (!block.p)
 			return ST_NO_MEMORY;
-		if (end - s == 1 || s[1].series != series) {
-			if (s->ms != b->time.ms)
-				build_time_set(&b->time, s->ms);
-			ok = put_sample(b, block, s++);
+		if (n - i == 1 || s[i + 1].series != series) {
+			if (s[i].ms != b->time.ms)
+				build_time_set(&b->time, s[i].ms);
+			ok = put_sample(b, block, &s[i++]);
 		} else {
 			ok = true;
-			for (; ok && s < end && s->series == series; s++)
-				ok = gather_sample(b, s);
+			for (; ok && i < n && s[i].series == series; i++)
+				ok = gather_sample(b, &s[i]);
 			ok = ok && put_series(b, block);
 		}
 		if (!ok)
@@ -216,18 +215,19 @@ add_samples(struct v1_builder *b, const struct batch *batch, size_t limit)
 		if (b->out.len > limit)
 			return ST_TOO_LARGE;
 	}
-	b->counts.samples += batch->n_samples;
+	b->counts.samples += n;
 	return ST_OK;
 }
 
 static enum status
 add_histograms(struct v1_builder *b, const struct batch *batch, size_t limit)
 {
-	const struct batch_histogram *h = batch->histograms;
-	const struct batch_histogram *end = h + batch->n_histograms;
+	const struct batch_histogram *h;
+	uint32_t i, n = batch->n_histograms;
 	struct bytes block;
 
-	for (; h < end; h++) {
+	for (i = 0; i < n; i++) {
+		h = &batch->histograms[i];
 		if (h->schema == BATCH_SCHEMA_CUSTOM) {
 			b->loss.histograms++;
 			continue;
@@ -238,7 +238,7 @@ add_histograms(struct v1_builder *b, const struct batch *batch, size_t limit)
 			return ST_NO_MEMORY;
 		b->counts.histograms++;
 		b->loss.starts += h->start_ms != 0;
-		if (end - h > 1 && h[1].series == h->series &&
+		if (n - i > 1 && h[1].series == h->series &&
 		    h[1].schema != BATCH_SCHEMA_CUSTOM)
 			continue;
 		block = block_of(b->dict, h->series);
@@ -282,14 +282,15 @@ gather_exemplar(struct v1_builder *b, const struct batch_exemplar *e)
 static enum status
 add_exemplars(struct v1_builder *b, const struct batch *batch, size_t limit)
 {
-	const struct batch_exemplar *e = batch->exemplars;
-	const struct batch_exemplar *end = e + batch->n_exemplars;
+	const struct batch_exemplar *e;
+	uint32_t i, n = batch->n_exemplars;
 	struct bytes block;
 
-	for (; e < end; e++) {
+	for (i = 0; i < n; i++) {
+		e = &batch->exemplars[i];
 		if (!gather_exemplar(b, e))
 			return ST_NO_MEMORY;
-		if (end - e > 1 && e[1].series == e->series)
+		if (n - i > 1 && e[1].series == e->series)
 			continue;
 		block = block_of(b->dict, e->series);
 		if (!block.p || !put_series(b, block))
@@ -297,7 +298,7 @@ add_exemplars(struct v1_builder *b, const struct batch *batch, size_t limit)
 		if (b->out.len > limit)
 			return ST_TOO_LARGE;
 	}
-	b->counts.exemplars += batch->n_exemplars;
+	b->counts.exemplars += n;
 	return ST_OK;
 }
 

@@ -261,7 +261,9 @@ plain_v2_metadata(struct plain *p, const v2_request *req, const v2_series *m,
 			x->bad_symbol = true;
 	}
 	io__prometheus__write__v2__metadata__free_unpacked(d, NULL);
-	x->metadata_is_text = utf8_valid(*help) && utf8_valid(*unit);
+	/* so far, bad_symbol is of these references alone */
+	x->metadata_is_text = x->bad_symbol ||
+	    (utf8_valid(*help) && utf8_valid(*unit));
 	x->has_metadata = x->bad_symbol || x->metadata.type || help->n ||
 	    unit->n;
 	return true;
@@ -545,7 +547,7 @@ check_series(const struct batch *b, struct place *at, struct plain_series *x,
 	struct place from = *at;
 	bool fine, metadata = x->has_metadata;
 
-	if (metadata && !x->bad_symbol && !x->metadata_is_text) {
+	if (metadata && !x->metadata_is_text) {
 		metadata = false;
 		(*refused)++;
 	}

@@ -1,0 +1,16 @@
+/* fuzz_v1.c - any bytes as a request of remote write 1.0.
+ * SPDX-License-Identifier: Apache-2.0 */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tests/reference/journey.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	journey(PAYLOAD_V1, bytes_of(data, size));
+	return 0;
+}

@@ -10,8 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* xxHash's inner loops want to be unrolled, which gcc's -O2 does not do. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3", "unroll-loops")
+#endif
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
 
 #include "base/bytes.h"
 #include "base/status.h"

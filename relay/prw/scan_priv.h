@@ -72,7 +72,7 @@ scan_varint8(const uint8_t *p, uint64_t *v)
 }
 
 /* A Sample, for the entry about to be counted. */
-static inline enum status
+static inline __attribute__((always_inline)) enum status
 scan_sample(struct scan *s, struct bytes msg)
 {
 	const uint8_t *body_end = s->body.p + s->body.n;
@@ -137,9 +137,11 @@ void scan_refuse_since(struct scan *, struct scan_mark, enum status reason);
 
 /* The entry of the series whose points were just added. */
 static inline enum status
-scan_enter(struct scan *s, struct batch_entry entry)
+scan_enter(struct scan *s, struct hash128 key, const void *block,
+    uint32_t n_block, uint32_t metadata, enum status refused)
 {
 	struct batch *b = s->batch;
+	struct batch_entry *e;
 	enum status st;
 
 	if (b->n_entries == s->room.entries) {
@@ -147,7 +149,13 @@ scan_enter(struct scan *s, struct batch_entry entry)
 		if (st != ST_OK)
 			return st;
 	}
-	b->entries[b->n_entries++] = entry;
+	e = &b->entries[b->n_entries++];
+	e->key = key;
+	e->block = block;
+	e->n_block = n_block;
+	e->id = SERIES_NONE;
+	e->metadata = metadata;
+	e->refused = refused;
 	return ST_OK;
 }
 

@@ -251,12 +251,8 @@ series(struct scan *s, struct bytes msg)
 		scan_refuse_since(s, before, ST_NO_NAME);
 		return ST_OK;
 	}
-	return scan_enter(s, (struct batch_entry){
-		.key = block_key(s->key, block),
-		.block = block.p,
-		.n_block = (uint32_t)block.n,
-		.id = SERIES_NONE,
-	});
+	return scan_enter(s, block_key(s->key, block), block.p,
+	    (uint32_t)block.n, 0, ST_OK);
 }
 
 /* Text that is not UTF-8 would spoil every request that it goes out with. */

@@ -28,12 +28,6 @@ struct reading {
 	uint32_t known_text[2];		/* references whose text is UTF-8 */
 };
 
-/* A packed run of references as the entry keeps it. */
-struct refs {
-	struct bytes run;
-	uint32_t n;
-};
-
 static inline uint32_t
 read_ref(struct reader *r)
 {
@@ -77,14 +71,14 @@ labels(const struct batch *b, const struct batch_entry *e, struct label *out,
 	return st;
 }
 
-/* The key of a series, or ST_BAD_SYMBOL, ST_BAD_PROTOBUF.  Counts the
- * references. */
-static enum status
-key_of(struct reading *v, struct refs *refs, struct hash128 *key)
+/* The entry of a series by its references; `refused` may already say why not. */
+static inline enum status
+enter(struct reading *v, struct bytes run, uint32_t metadata,
+    enum status refused)
 {
-	struct reader r = reader_of(refs->run);
 	struct hash_join j = hash_join_begin(&v->join);
-	enum status st = ST_OK;
+	struct reader r = reader_of(run);
+	struct hash128 key;
 	uint32_t ref, n = 0;
 
 	for (; r.p < r.end; n++) {
@@ -92,14 +86,15 @@ key_of(struct reading *v, struct refs *refs, struct hash128 *key)
 		if (ref < v->n_symbols)
 			hash_join_add(&j, &v->join, v->hashes[ref]);
 		else
-			st = ST_BAD_SYMBOL;
+			refused = ST_BAD_SYMBOL;
 	}
 	if (r.bad)
 		return ST_BAD_PROTOBUF;
-	refs->n = n;
-	*key = hash_join_end(&j, &v->join, n);
-	key->lo |= 1;		/* see v1_scan.c */
-	return n % 2 == 0 ? st : ST_BAD_SYMBOL;
+	if (n % 2 != 0)
+		refused = ST_BAD_SYMBOL;
+	key = hash_join_end(&j, &v->join, n);
+	key.lo |= 1;		/* see v1_scan.c */
+	return scan_enter(&v->scan, key, run.p, n, metadata, refused);
 }
 
 /* References (field 1 of msg) that do not come in one packed run: as one. */
@@ -243,6 +238,8 @@ struct series {
 	bool has_metadata;
 	uint32_t type, help, unit;	/* help, unit: references */
 	int64_t created_ms;		/* of before 2.0-rc.4 */
+	uint32_t metadata;		/* as in batch_entry */
+	enum status refused;
 };
 
 /* Into what came before: a message that comes twice is merged. */
@@ -309,7 +306,7 @@ series_fields(struct reading *v, struct bytes msg, struct series *x)
 /* The metadata of the series about to be entered, if it says anything.  With a
  * bad reference it is entered too, for it goes when the entry is refused. */
 static enum status
-metadata(struct reading *v, const struct series *x, struct batch_entry *entry)
+metadata(struct reading *v, struct series *x)
 {
 	struct batch *b = v->scan.batch;
 	struct bytes help = { NULL, 0 }, unit = { NULL, 0 };
@@ -319,20 +316,20 @@ metadata(struct reading *v, const struct series *x, struct batch_entry *entry)
 	/* without symbols, none is meant by 0 */
 	if ((x->help || x->unit || v->n_symbols) &&
 	    (x->help >= v->n_symbols || x->unit >= v->n_symbols)) {
-		entry->refused = ST_BAD_SYMBOL;
+		x->refused = ST_BAD_SYMBOL;
 	} else if (v->n_symbols > 0 && (!text_of(v, x->help, 0, &help) ||
 	    !text_of(v, x->unit, 1, &unit))) {
 		b->refused[ST_BAD_UTF8]++;
 		return ST_OK;
 	}
-	if (entry->refused == ST_OK && !x->type && !help.n && !unit.n)
+	if (x->refused == ST_OK && !x->type && !help.n && !unit.n)
 		return ST_OK;
 	m = scan_new_metadata(&v->scan, &st);
 	if (!m)
 		return st;
 	*m = (struct batch_metadata){ .series = b->n_entries, .type = x->type,
 		.help = help, .unit = unit };
-	entry->metadata = ++b->n_metadata;
+	x->metadata = ++b->n_metadata;
 	return ST_OK;
 }
 
@@ -362,45 +359,65 @@ spread_start(struct scan *s, struct scan_mark since, int64_t start_ms)
 	return ST_OK;
 }
 
+/* References in one run, and one sample; Prometheus then has empty metadata.
+ * False: something else. */
+static inline bool
+is_plain(struct bytes msg, struct bytes *run, struct bytes *sample)
+{
+	const uint8_t *p = msg.p, *q;
+	size_t n;
+
+	if (msg.n < 4 || p[0] != TAG_LEN(1) || p[1] == 0 || p[1] >= 0x80 ||
+	    msg.n - 4 < p[1])
+		return false;
+	q = p + 2 + p[1];
+	n = msg.n - 4 - p[1];
+	if (q[0] != TAG_LEN(2) || q[1] >= 0x80 || q[1] > n)
+		return false;
+	*run = bytes_of(p + 2, p[1]);
+	*sample = bytes_of(q + 2, q[1]);
+	n -= q[1];
+	q += 2 + q[1];
+	return n == 0 || (n == 2 && q[0] == TAG_LEN(5) && q[1] == 0);
+}
+
 static enum status
-series(struct reading *v, struct bytes msg)
+rich_series(struct reading *v, struct bytes msg)
 {
 	struct scan *s = &v->scan;
 	struct scan_mark before = scan_mark(s);
-	struct batch_entry entry = { .id = SERIES_NONE };
 	struct series x = { 0 };
-	struct refs refs;
 	enum status st;
+	uint32_t n;
 
 	st = series_fields(v, msg, &x);
 	if (st == ST_OK && x.runs > 1)
 		st = gather_refs(s, msg, &x.run);
+	if (st == ST_OK && x.has_metadata)
+		st = metadata(v, &x);
 	if (st != ST_OK)
 		return st;
-	if (x.has_metadata)
-		st = metadata(v, &x, &entry);
-	if (st != ST_OK)
-		return st;
-	if (scan_since(s, before) == 0 && !entry.metadata)
-		return count_refs(x.run, &refs.n) ? ST_OK : ST_BAD_PROTOBUF;
-	if (x.run.n == 0 && !entry.metadata) {
+	if (scan_since(s, before) == 0 && !x.metadata)
+		return count_refs(x.run, &n) ? ST_OK : ST_BAD_PROTOBUF;
+	if (x.run.n == 0 && !x.metadata) {
 		scan_refuse_since(s, before, ST_NO_NAME);
 		return ST_OK;
 	}
-	if (x.created_ms) {
+	if (x.created_ms)
 		st = spread_start(s, before, x.created_ms);
-		if (st != ST_OK)
-			return st;
-	}
-	refs = (struct refs){ .run = x.run };
-	st = key_of(v, &refs, &entry.key);
-	if (st == ST_BAD_SYMBOL)
-		entry.refused = st;
-	else if (st != ST_OK)
-		return st;
-	entry.block = refs.run.p;
-	entry.n_block = refs.n;
-	return scan_enter(s, entry);
+	return st == ST_OK ? enter(v, x.run, x.metadata, x.refused) : st;
+}
+
+static inline enum status
+series(struct reading *v, struct bytes msg)
+{
+	struct bytes run, sample;
+	enum status st;
+
+	if (!is_plain(msg, &run, &sample))
+		return rich_series(v, msg);
+	st = scan_sample(&v->scan, sample);
+	return st == ST_OK ? enter(v, run, 0, ST_OK) : st;
 }
 
 /* How many symbols there are; ST_BAD_PROTOBUF, ST_TOO_LARGE. */

@@ -21,6 +21,9 @@ struct series {
 	const uint32_t *refs;		/* in the store */
 	uint32_t n_refs;
 	uint32_t own;			/* number of metadata + 1, 0: none */
+	uint32_t found;			/* likewise, of its family, when that
+					   was last looked for: */
+	uint32_t found_at;		/* dict.family_changes then */
 };
 
 struct metadata {
@@ -38,6 +41,7 @@ struct dict {
 	struct symtab *families;	/* owned; NULL until there is one */
 	struct table current;		/* uint32_t, number of metadata + 1,
 					   by family */
+	uint32_t family_changes;	/* in `current`; from 1 */
 	struct table cached[DICT_CACHE__N];	/* struct bytes, by series */
 };
 
@@ -50,6 +54,7 @@ dict_new(struct dict **out)
 	if (!d)
 		return ST_NO_MEMORY;
 	d->refs = 1;
+	d->family_changes = 1;
 	st = symtab_new(&d->symbols);
 	if (st != ST_OK) {
 		dict_unref(&d);
@@ -120,7 +125,7 @@ dict_add_series(struct dict *d, uint32_t n)
 		return NULL;
 	memset(refs, 0, n * sizeof(*refs));
 	s = table_at(&d->series, sizeof(*s), id);
-	*s = (struct series){ refs, n, 0 };
+	*s = (struct series){ .refs = refs, .n_refs = n };
 	return refs;
 }
 
@@ -175,7 +180,10 @@ dict_use_family(struct dict *d, uint32_t number)
 	uint32_t *current = table_at(&d->current, sizeof(*current),
 	    metadata_at(d, number)->family);
 
-	*current = number + 1;
+	if (*current != number + 1) {
+		*current = number + 1;
+		d->family_changes++;
+	}
 }
 
 void
@@ -297,13 +305,26 @@ resolve(const struct dict *d, struct bytes name)
 	return number;
 }
 
+/* Of its family; looked for again only when one has changed. */
+static uint32_t
+find_family(const struct dict *d, uint32_t series)
+{
+	struct series *s = table_at(&d->series, sizeof(*s), series);
+
+	if (s->found_at != d->family_changes) {
+		s->found = resolve(d, metric_name(d, series));
+		s->found_at = d->family_changes;
+	}
+	return s->found;
+}
+
 bool
 dict_metadata(const struct dict *d, uint32_t series, struct dict_metadata *out)
 {
 	uint32_t number = series_at(d, series)->own;
 
 	if (number == 0 && d->families)
-		number = resolve(d, metric_name(d, series));
+		number = find_family(d, series);
 	if (number == 0)
 		return false;
 	*out = dict_metadata_at(d, number - 1)->metadata;

@@ -305,6 +305,21 @@ shelf_release(struct shelf *s, struct claim *c, struct spool_pos pos)
 	return can;
 }
 
+void
+shelf_last(struct shelf *s, char name[SPOOL_NAME_MAX + 1])
+{
+	const struct claim *c, *last = NULL;
+
+	lock(s);
+	for (c = s->claims; c; c = c->next)
+		if (!last || spool_pos_cmp(c->pos, last->pos) < 0)
+			last = c;
+	memset(name, 0, SPOOL_NAME_MAX + 1);
+	if (last)
+		memcpy(name, last->name, sizeof(last->name));
+	unlock(s);
+}
+
 uint64_t
 shelf_highest(struct shelf *s)
 {

@@ -76,6 +76,8 @@ uint64_t shelf_backlog(struct shelf *, struct spool_pos);
 enum status shelf_claim(struct shelf *, const char *name, struct claim **out);
 /* Forward only.  True if a segment can go now. */
 bool shelf_release(struct shelf *, struct claim *, struct spool_pos);
+/* Who is the furthest behind; "" if there is no claim. */
+void shelf_last(struct shelf *, char name[SPOOL_NAME_MAX + 1]);
 /* The highest number that a view or a claim names. */
 uint64_t shelf_highest(struct shelf *);
 

@@ -439,6 +439,23 @@ drop_oldest(struct spool *s)
 }
 
 static void
+tell_full(struct spool *s)
+{
+	char last[SPOOL_NAME_MAX + 1];
+
+	if (!s->full) {
+		log_info("spool-not-full", "directory=%s", s->directory);
+		return;
+	}
+	shelf_last(&s->shelf, last);
+	log_warn("spool-full", "directory=%s limit=%" PRIu64 " behind=%s "
+	    "hint=\"edges keep their data and are answered 503 until that "
+	    "upstream has had a segment; if it is configured no more, remove "
+	    "its file in " SPOOL_CURSOR "/ and start again\"", s->directory,
+	    s->o.size_bytes, last[0] ? last : "nobody");
+}
+
+static void
 look_at_room(struct spool *s)
 {
 	bool was = s->full;
@@ -446,13 +463,8 @@ look_at_room(struct spool *s)
 	if (s->o.drop_oldest)
 		drop_oldest(s);
 	s->full = is_full(s);
-	if (s->full && !was)
-		log_warn("spool-full", "directory=%s limit=%" PRIu64 " hint=\""
-		    "an upstream is behind; edges keep their data and are "
-		    "answered 503 until a segment is delivered\"",
-		    s->directory, s->o.size_bytes);
-	else if (was && !s->full)
-		log_info("spool-not-full", "directory=%s", s->directory);
+	if (s->full != was)
+		tell_full(s);
 	show(s, s->trouble != ST_OK ? s->trouble :
 	    s->full ? ST_SPOOL_FULL : ST_OK);
 }

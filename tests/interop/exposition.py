@@ -7,6 +7,7 @@
 #   /utf8       OpenMetrics with names that only Prometheus 3 takes
 #   /native     protobuf: native histograms, integer, float and gauge
 #   /buckets    a classic histogram, to be scraped as one with custom buckets
+#   /bulk       many plain series, so that there is something in flight
 #   /vanishing  fails for good when vanish() has been called
 
 import http.server
@@ -111,6 +112,12 @@ def classic(ticks):
     out.append(line("it_rpc_sum", {}, ticks * 1.5))
     out.append(line("it_rpc_count", {}, ticks))
     return "".join(out)
+
+
+def bulk(ticks, series=400):
+    return head("it_bulk", "gauge", "Many.") + "".join(
+        line("it_bulk", {"i": str(i), "more": "x" * (i % 50)}, ticks * i)
+        for i in range(series))
 
 
 def exemplar(ticks, value):
@@ -222,10 +229,12 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Exposition:
-    """Serves all of them on a loopback port; ticks are seconds since the start."""
+    """Serves all of them on a loopback port; ticks are seconds since the start.
+    `more` is what senders scrape besides the usual."""
 
-    def __init__(self, port):
+    def __init__(self, port, more=()):
         self.port = port
+        self.more = more
         self.started = time.time()
         self.vanished = False
         self.scrapes = 0
@@ -259,6 +268,8 @@ class Exposition:
             return OPENMETRICS_UTF8, utf8(ticks)
         if path == "/native":
             return PROTOBUF, native(ticks)
+        if path == "/bulk":
+            return TEXT, bulk(ticks)
         if path == "/buckets":
             return TEXT, (head("it_custom", "histogram", "With custom buckets.") +
                           classic_histogram("it_custom", ticks, {"op": "nhcb"}))

@@ -112,11 +112,12 @@ SPARED = """\
       - { source_labels: [ __name__ ], regex: it_custom, action: drop }
 """
 
-def scrapes(kind, port, custom=False):
+def scrapes(kind, exposition, custom=False):
     out = ["global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n"]
-    out += [SCRAPE % {"target": target, "port": port} for target in TARGETS[kind]]
+    out += [SCRAPE % {"target": target, "port": exposition.port}
+            for target in TARGETS[kind] + exposition.more]
     if custom:
-        out.append(SCRAPE % {"target": "buckets", "port": port})
+        out.append(SCRAPE % {"target": "buckets", "port": exposition.port})
         out.append("    convert_classic_histograms_to_nhcb: true\n")
     return "".join(out)
 
@@ -135,7 +136,7 @@ def prometheus_sender(stage, programs, name, version, exposition, targets, agent
     """targets: [(name, url, protocol)]"""
     port = stage.port()
     custom = any(protocol == "2.0" for _, _, protocol in targets)
-    text = scrapes("agent%d" % version, exposition.port, custom).replace(
+    text = scrapes("agent%d" % version, exposition, custom).replace(
         "global:\n", "global:\n  external_labels: { sender: %s }\n" % name)
     text += "remote_write:\n"
     for target, url, protocol in targets:
@@ -166,7 +167,7 @@ def vmagent_sender(stage, programs, name, exposition, targets):
     port = stage.port()
     argv = [programs.vmagent, "-httpListenAddr=127.0.0.1:%d" % port,
             "-promscrape.config=" + stage.write(
-                name + ".yml", scrapes("vmagent", exposition.port)),
+                name + ".yml", scrapes("vmagent", exposition)),
             "-remoteWrite.tmpDataPath=" + stage.path(name),
             "-remoteWrite.label=sender=" + name, "-loggerLevel=WARN",
             "-memory.allowedBytes=128MB"]

@@ -47,13 +47,13 @@ class Store:
     def __init__(self, stage, name, kind, argv, port, ready):
         self.name = name
         self.kind = kind
+        self.port = port
         self.base = "http://127.0.0.1:%d" % port
         self.url = self.base + "/api/v1/write"
         self.process = stage.run(name, argv, self.base + ready)
 
 
-def prometheus_store(stage, programs, name, kind):
-    port = stage.port()
+def prometheus_store(stage, programs, name, kind, port):
     config = stage.write(name + ".yml", "global: { scrape_interval: 1h }\n")
     argv = [getattr(programs, kind), "--config.file=" + config,
             "--web.listen-address=127.0.0.1:%d" % port,
@@ -66,17 +66,16 @@ def prometheus_store(stage, programs, name, kind):
     return Store(stage, name, kind, argv, port, "/-/ready")
 
 
-def victoria_store(stage, programs, name, kind):
-    port = stage.port()
+def victoria_store(stage, programs, name, kind, port):
     argv = [programs.victoria, "-httpListenAddr=127.0.0.1:%d" % port,
             "-storageDataPath=" + stage.path(name), "-loggerLevel=WARN",
             "-memory.allowedBytes=128MB", "-inmemoryDataFlushInterval=1s"]
     return Store(stage, name, kind, argv, port, "/health")
 
 
-def store(stage, programs, name, kind):
+def store(stage, programs, name, kind, port=None):
     make = victoria_store if kind == "victoria" else prometheus_store
-    return make(stage, programs, name, kind)
+    return make(stage, programs, name, kind, port or stage.port())
 
 
 # Senders
@@ -197,12 +196,19 @@ def agent(stage, programs, name, exposition, targets):
 class Relay:
     def __init__(self, stage, programs, name, upstreams):
         """upstreams: [(name, url, protocol)]"""
-        port, admin = stage.port(), stage.port()
+        self.stage = stage
         self.name = name
-        self.url = "http://127.0.0.1:%d/api/v1/write" % port
-        self.base = "http://127.0.0.1:%d" % admin
-        self.upstreams = [u[0] for u in upstreams]
+        self.port, self.admin = stage.port(), stage.port()
+        self.url = "http://127.0.0.1:%d/api/v1/write" % self.port
+        self.base = "http://127.0.0.1:%d" % self.admin
         os.mkdir(stage.path(name))
+        config = self.configure(upstreams)
+        self.process = stage.run(name, [programs.relay, "-f", config],
+                                 self.base + "/-/ready")
+
+    def configure(self, upstreams):
+        """Writes its configuration, for the next start."""
+        self.upstreams = [u[0] for u in upstreams]
         text = """\
 listen edge {
 	address = "127.0.0.1:%d"
@@ -214,13 +220,11 @@ spool {
 	directory = "%s"
 	size = "1G"
 }
-""" % (port, admin, stage.path(name))
+""" % (self.port, self.admin, self.stage.path(self.name))
         for upstream, url, protocol in upstreams:
             text += 'upstream %s {\n\turl = "%s"\n\tprotocol = %s\n}\n' % (
                 upstream, url, protocol)
-        config = stage.write(name + ".conf", text)
-        self.process = stage.run(name, [programs.relay, "-f", config],
-                                 self.base + "/-/ready")
+        return self.stage.write(self.name + ".conf", text)
 
     def metrics(self):
         """{name: {upstream, or else "": sum}}"""

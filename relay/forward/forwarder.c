@@ -108,10 +108,21 @@ enter(struct forwarder *f, enum fwd_state to)
 	    f->held_since);
 }
 
+/* What to look at when an answer means a wrong configuration. */
+static const char *
+misconfig_hint(int http)
+{
+	if ((http >= 200 && http < 300) || http == 415)
+		return "remote write 2.0 is not spoken there: protocol = auto";
+	if (http == 401 || http == 403 || http == 407)
+		return "credentials";
+	return "url";
+}
+
 /* One line when trouble begins or changes its kind, not one a try. */
 static void
-tell_held(struct forwarder *f, enum status st, const struct http_answer *a,
-    int64_t wait_ns)
+tell_held(struct forwarder *f, bool misconfig, enum status st,
+    const struct http_answer *a, int64_t wait_ns)
 {
 	char text[EXCERPT + 8];
 	int http = a ? a->status : 0;
@@ -124,9 +135,12 @@ tell_held(struct forwarder *f, enum status st, const struct http_answer *a,
 	f->held_http = http;
 	if (a)
 		log_warn("upstream-held", "upstream=%s status=%d text=%s "
-		    "wait=%.1fs", f->opts.name, http, log_quote(bytes_of(
+		    "wait=%.1fs%s%s%s", f->opts.name, http, log_quote(bytes_of(
 		    a->body.p, a->body.n < EXCERPT ? a->body.n : EXCERPT),
-		    text, sizeof(text)), (double)wait_ns / 1e9);
+		    text, sizeof(text)), (double)wait_ns / 1e9,
+		    misconfig ? " check=\"" : "",
+		    misconfig ? misconfig_hint(http) : "",
+		    misconfig ? "\"" : "");
 	else
 		log_warn("upstream-held", "upstream=%s reason=%s why=\"%s\" "
 		    "host=%s port=%s wait=%.1fs", f->opts.name,
@@ -156,7 +170,7 @@ hold(struct forwarder *f, bool misconfig, int64_t retry_after_ns,
 	if (now + wait <= f->gate_at)
 		return;
 	f->gate_at = now + wait;
-	tell_held(f, st, a, wait);
+	tell_held(f, misconfig, st, a, wait);
 	if (f->state != FWD_HELD)
 		enter(f, FWD_HELD);
 	loop_timer_start(f->gate, wait);

@@ -281,7 +281,8 @@ delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
 		    "some out; its log may say why\"", f->opts.name,
 		    (long long)all, (long long)taken);
 	}
-	if (!f->proven)
+	/* the last answers to 1.0 say nothing of 2.0, which is tried again */
+	if (!f->proven && l->proto == f->proto)
 		set_protocol(f, l->proto, true);
 	let_go(f, l);
 }
@@ -381,6 +382,9 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 		return;
 	case VERDICT_HELD:
 		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+		/* neither is understood, or 1.0 not any more */
+		if (a->status == 415 && c.may_change && f->proto == l->proto)
+			set_protocol(f, PAYLOAD_V2, false);
 		hold(f, true, hint.retry_after_ns, st, a);
 		return;
 	}

@@ -33,11 +33,13 @@ read_hints(const struct http_answer *a, int64_t wall_ns,
 	hint->has_written = s || h || e;
 }
 
-/* A 2.0 request was taken as an empty 1.0 one, or not understood at all. */
+/* A 2.0 request was taken as an empty 1.0 one, or not understood at all.  1.0 comes
+ * after 2.0, and after 1.0 there is nothing else. */
 static enum verdict
 not_spoken(const struct verdict_case *c)
 {
-	return c->may_change ? VERDICT_OTHER : VERDICT_HELD;
+	return c->may_change && c->sent == PAYLOAD_V2 ? VERDICT_OTHER :
+	    VERDICT_HELD;
 }
 
 enum verdict

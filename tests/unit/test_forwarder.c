@@ -540,6 +540,54 @@ a_receiver_of_one_is_found_and_remembered(void **state)
 	}
 }
 
+/* Neither protocol is understood: somebody has to mend the upstream, and it is asked
+ * now and then whether somebody has. */
+static void
+what_nobody_understands_is_not_hammered(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_AUTO);
+	struct receiver *r = &g->receiver[0];
+
+	(void)state;
+	r->http = 415;
+	put_all(g, 10);
+	fake_pass(600 * CLOCK_S);
+	assert_in_range(r->requests, 4, 24);
+	assert_true(r->v1 > 0 && r->v2 > 1);
+	r->http = 0;
+	fake_pass(330 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	rig_free(g);
+}
+
+/* With all lanes busy in 1.0 as 2.0 is tried again. */
+static void
+an_upstream_that_learnt_two_is_found_under_load(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_AUTO);
+	struct receiver *r = &g->receiver[0];
+	int i;
+
+	(void)state;
+	r->http_v2 = 415;
+	r->after_ns = 100 * CLOCK_MS;
+	put_all(g, 2);
+	fake_pass(3590 * CLOCK_S);
+	r->http_v2 = 0;
+	for (i = 0; i < 400; i++) {
+		put_all(g, 1);
+		fake_pass(50 * CLOCK_MS);
+	}
+	fake_pass(CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	assert_int_equal(r->reorders, 0);
+	i = (int)r->v1;
+	put_all(g, 1);
+	fake_pass(CLOCK_S);
+	assert_int_equal(r->v1, i);
+	rig_free(g);
+}
+
 static void
 only_the_poisoned_request_is_set_aside(void **state)
 {
@@ -746,6 +794,8 @@ main(void)
 		cmocka_unit_test(no_connection_loses_nothing),
 		cmocka_unit_test(retry_after_is_a_hard_gate),
 		cmocka_unit_test(a_receiver_of_one_is_found_and_remembered),
+		cmocka_unit_test(what_nobody_understands_is_not_hammered),
+		cmocka_unit_test(an_upstream_that_learnt_two_is_found_under_load),
 		cmocka_unit_test(only_the_poisoned_request_is_set_aside),
 		cmocka_unit_test(a_wrong_configuration_is_waited_out),
 		cmocka_unit_test(a_restart_repeats_only_what_was_in_flight),

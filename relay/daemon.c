@@ -170,6 +170,7 @@ open_server(struct daemon *d, struct gate *g, size_t worker,
 	so.routes = g->routes;
 	so.n_routes = n;
 	so.count = true;
+	so.max_body_bytes = UINT64_MAX;	/* ingest's, which answers by protocol */
 	so.max_connections =
 	    (so.max_connections + d->n_gates - 1) / d->n_gates;
 	return http_server_new(g->loop, &so, &g->server);

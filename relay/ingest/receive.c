@@ -125,11 +125,13 @@ intake_take(struct door *d)
 	return in;
 }
 
+/* What it has, whatever the limit says. */
 static void
-unreserve(struct intake *in)
+reserve_just(struct intake *in, uint64_t n)
 {
-	(void)atomic_fetch_sub(&in->door->ingest->reserved, in->reserved);
-	in->reserved = 0;
+	/* wraps where it grows, as it should */
+	(void)atomic_fetch_sub(&in->door->ingest->reserved, in->reserved - n);
+	in->reserved = n;
 }
 
 static void
@@ -137,7 +139,7 @@ intake_give(struct intake *in)
 {
 	struct door *d = in->door;
 
-	unreserve(in);
+	reserve_just(in, 0);
 	in->request = NULL;
 	if (d->n_free >= FREE_MAX) {
 		intake_free(in);
@@ -230,28 +232,23 @@ add_written(struct written *w, enum payload_proto proto,
 	}
 }
 
+/* c: what became of it; NULL: it has not come so far. */
 static void
-answer(struct intake *in, enum status st)
+respond(struct http_request *rq, struct door *d, enum payload_proto proto,
+    enum status st, const struct commit *c)
 {
+	static const struct batch_counts nothing;
 	struct http_response r = { .status = status_info(st)->http };
 	struct written w = { .n = 0 };
 	char seconds[16];
 
-	if (st == ST_OK || st == ST_END) {
-		r.status = any_refused(&in->commit) ? 400 : 204;
-		st = ST_OK;
-	}
-	metric_reason_add(METRIC_REQUESTS, st, 1);
-	if (in->complete)
-		metric_observe(METRIC_ANSWER_SECONDS,
-		    clock_mono() - in->complete);
-	if (!in->request)
-		return;
-	http_request_set_user(in->request, NULL);
-	add_written(&w, in->proto, &in->commit.stored);
+	if (st == ST_OK && any_refused(c))
+		r.status = 400;
+	/* to what was not understood as 2.0 no such header */
+	if (r.status != 415)
+		add_written(&w, proto, c ? &c->stored : &nothing);
 	if (r.status == 503) {
-		(void)snprintf(seconds, sizeof(seconds), "%u",
-		    retry_after(in->door));
+		(void)snprintf(seconds, sizeof(seconds), "%u", retry_after(d));
 		w.header[w.n++] = (struct http_header){
 			BYTES_LIT("Retry-After"), bytes_str(seconds)
 		};
@@ -263,36 +260,47 @@ answer(struct intake *in, enum status st)
 		};
 		r.body = buf_new(16384);
 		if (r.body && st == ST_OK)
-			explain(r.body, &in->commit);
+			explain(r.body, c);
 		else if (r.body)
 			(void)buf_printf(r.body, "%s\n",
 			    status_info(st)->sentence);
 	}
 	r.headers = (struct http_headers){ w.header, w.n };
-	http_respond(in->request, &r);
+	http_respond(rq, &r);
+}
+
+static void
+answer(struct intake *in, enum status st)
+{
+	if (st == ST_END)
+		st = ST_OK;
+	metric_reason_add(METRIC_REQUESTS, st, 1);
+	if (in->complete)
+		metric_observe(METRIC_ANSWER_SECONDS,
+		    clock_mono() - in->complete);
+	if (!in->request)
+		return;
+	http_request_set_user(in->request, NULL);
+	respond(in->request, in->door, in->proto, st, &in->commit);
 }
 
 /* ---- an exchange ---------------------------------------------------------------------- */
-
-static void
-refuse(struct http_request *rq, struct door *d, enum status st)
-{
-	metric_reason_add(METRIC_REQUESTS, st, 1);
-	http_respond_status(rq, st, NULL,
-	    status_info(st)->http == 503 ? retry_after(d) : 0);
-}
 
 static enum status
 may_begin(const struct door *d, const struct http_request *rq,
     enum payload_proto *proto)
 {
 	struct http_headers h = http_request_headers(rq);
+	int64_t length = http_request_length(rq);
 	enum status st;
 
 	st = payload_proto_of(http_header(h, "content-type"), proto);
 	if (st == ST_OK)
 		st = payload_encoding_check(http_header(h,
 		    "content-encoding"));
+	if (st == ST_OK && length > 0 &&
+	    (uint64_t)length > d->ingest->opts.max_request_bytes)
+		st = ST_TOO_LARGE;
 	if (st == ST_OK && atomic_load(&d->ingest->stopping))
 		st = ST_STOPPING;
 	if (st == ST_OK)
@@ -304,23 +312,17 @@ static enum status
 begin(struct http_request *rq, void *arg)
 {
 	struct door *d = arg;
-	enum payload_proto proto;
-	struct intake *in;
-	int64_t length = http_request_length(rq);
+	enum payload_proto proto = PAYLOAD_V1;
+	struct intake *in = NULL;
 	enum status st = may_begin(d, rq, &proto);
 
+	if (st == ST_OK) {
+		in = intake_take(d);
+		st = in ? ST_OK : ST_NO_MEMORY;
+	}
 	if (st != ST_OK) {
-		refuse(rq, d, st);
-		return ST_OK;
-	}
-	in = intake_take(d);
-	if (!in) {
-		refuse(rq, d, ST_NO_MEMORY);
-		return ST_OK;
-	}
-	if (length > 0 && !reserve(in, (uint64_t)length)) {
-		intake_give(in);
-		refuse(rq, d, ST_BUSY);
+		metric_reason_add(METRIC_REQUESTS, st, 1);
+		respond(rq, d, proto, st, NULL);
 		return ST_OK;
 	}
 	in->request = rq;
@@ -350,8 +352,8 @@ body(struct http_request *rq, struct bytes piece)
 	struct intake *in = http_request_user(rq);
 	enum status st = ST_OK;
 
-	/* room for a declared body was reserved whole */
-	if (http_request_length(rq) < 0 && !reserve(in, piece.n))
+	/* as it comes: who only declares a large one takes nothing from others */
+	if (!reserve(in, piece.n))
 		st = ST_BUSY;
 	else if (!buf_append(&in->packed, piece.p, piece.n))
 		st = in->packed.len + piece.n > in->packed.limit ?
@@ -388,11 +390,11 @@ scan(struct intake *in, struct batch *b)
 	return st;
 }
 
-/* On the home's loop: what is left is small. */
+/* On the home's loop: what is left is the record, until the disk has it. */
 static void
 encoded(struct commit *c)
 {
-	unreserve(container_of(c, struct intake, commit));
+	reserve_just(container_of(c, struct intake, commit), c->record.cap);
 }
 
 static void

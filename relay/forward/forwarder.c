@@ -40,6 +40,7 @@
 #define READ_A_TURN 64			/* records, before others have their turn */
 #define EXCERPT 200			/* of an error's text, in the log */
 #define HEADERS_OWN 4
+#define MOST_BYTES ((size_t)64 << 20)
 
 enum fwd_state {
 	FWD_OPEN,
@@ -238,9 +239,10 @@ maybe_reprobe(struct forwarder *f)
 static void
 let_go(struct forwarder *f, struct lane *l)
 {
+	bool more = lane_next_part(l);
 	struct unit *u;
 
-	while ((u = unit_list_pop(&l->sending)) != NULL) {
+	while (!more && (u = unit_list_pop(&l->sending)) != NULL) {
 		f->ahead -= u->points;
 		if (l->alone)
 			l->alone--;
@@ -367,7 +369,10 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 		answered(f);
 		return;
 	case VERDICT_SPLIT:
-		refused(f, l, a, &hint);
+		if (l->sending.n == 1 && lane_halve(l))
+			metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+		else
+			refused(f, l, a, &hint);
 		answered(f);
 		return;
 	case VERDICT_OTHER:
@@ -686,6 +691,7 @@ forwarder_new(const struct forward_opts *o, struct spool *spool,
 	f->n_lanes = o->lanes;
 	f->tools.max_samples = o->max_samples;
 	f->tools.max_bytes = o->max_bytes;
+	f->tools.most_bytes = o->most_bytes ? o->most_bytes : MOST_BYTES;
 	f->backoff.seed = (uint64_t)clock_mono() | 1;
 	for (i = 0; i < o->lanes; i++)
 		lane_init(&f->lane[i], f);

@@ -48,7 +48,9 @@ struct forward_opts {
 	int64_t connect_timeout_ns;
 	int64_t timeout_ns;		/* of a request */
 	uint32_t max_samples;		/* in a request, when merging */
-	size_t max_bytes;		/* decoded, in a request */
+	size_t max_bytes;		/* decoded, in a request, when merging */
+	size_t most_bytes;		/* decoded, of any request: one that comes to
+					   more goes in parts; 0: 64 MiB */
 	uint32_t read_ahead_samples;	/* read and not delivered, in memory */
 	const char *user_agent;
 };

@@ -72,12 +72,96 @@ begin(const struct lane_tools *t, enum payload_proto proto, struct dict *d)
 		v2_begin(t->v2, d);
 }
 
+static bool
+is_parted(const struct unit *u)
+{
+	return u->from || u->part;
+}
+
+/* Samples, histograms, exemplars, metadata: in that order they are counted. */
+static uint32_t
+items(const struct unit *u)
+{
+	return u->points + u->batch->n_metadata;
+}
+
+/* How many the next part has at most. */
+static uint32_t
+part_of(const struct unit *u)
+{
+	uint32_t left = items(u) - u->from;
+
+	return u->part && u->part < left ? u->part : left;
+}
+
+/* Of an array of `had`, the place and number of those that are in the part. */
+static uint32_t
+overlap(uint32_t had, uint32_t *from, uint32_t *n, uint32_t *count)
+{
+	uint32_t at = *from < had ? *from : had;
+
+	*count = *n < had - at ? *n : had - at;
+	*from -= at;
+	*n -= *count;
+	return at;
+}
+
+/* The part's points: a batch that borrows all it has. */
+static struct batch
+part_batch(const struct unit *u)
+{
+	const struct batch *whole = u->batch;
+	uint32_t from = u->from, n = part_of(u), at;
+	struct batch b = *whole;
+
+	at = overlap(whole->n_samples, &from, &n, &b.n_samples);
+	b.samples += at;
+	if (b.starts)
+		b.starts += at;
+	b.histograms += overlap(whole->n_histograms, &from, &n,
+	    &b.n_histograms);
+	b.exemplars += overlap(whole->n_exemplars, &from, &n, &b.n_exemplars);
+	b.metadata += overlap(whole->n_metadata, &from, &n, &b.n_metadata);
+	return b;
+}
+
 static enum status
 add(const struct lane_tools *t, enum payload_proto proto, const struct unit *u,
     size_t limit)
 {
-	return proto == PAYLOAD_V1 ? v1_add(t->v1, u->batch, limit) :
-	    v2_add(t->v2, u->batch, limit);
+	const struct batch *b = u->batch;
+	struct batch part;
+
+	if (is_parted(u)) {
+		part = part_batch(u);
+		b = &part;
+	}
+	return proto == PAYLOAD_V1 ? v1_add(t->v1, b, limit) :
+	    v2_add(t->v2, b, limit);
+}
+
+static bool
+halve(struct unit *u)
+{
+	uint32_t n = part_of(u);
+
+	if (n < 2)
+		return false;
+	u->part = n - n / 2;
+	return true;
+}
+
+/* The one that a request begins with.  Few bytes of a record can be very many of a
+ * request: 1.0 writes all labels with each series. */
+static enum status
+add_first(const struct lane_tools *t, enum payload_proto proto, struct unit *u)
+{
+	enum status st;
+
+	do
+		st = add(t, proto, u, t->most_bytes);
+	while (st == ST_TOO_LARGE && halve(u));
+	return st == ST_TOO_LARGE ? add(t, proto, u, SIZE_MAX) : st;
 }
 
 static struct bytes
@@ -108,7 +192,7 @@ next_edge(struct lane *l)
 /* The head of the queue, and what follows of the same edge as far as it fits, past units
  * of other edges (the supply bounds how many).  A later segment's units of this edge have
  * another dictionary and stand behind all of this one's: none is overtaken.
- * A request that came in is never split: the first goes whole, whatever its size. */
+ * A request that came in goes whole, but for one that is too large for any. */
 static enum status
 gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 {
@@ -118,11 +202,12 @@ gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	enum status st;
 
 	begin(t, proto, first->dict);
-	st = add(t, proto, first, SIZE_MAX);
+	st = add_first(t, proto, first);
 	if (st != ST_OK)
 		return st;
 	/* units to go alone stand at the head, and their edge is that of the head */
-	while (*at && (!l->alone || from != &l->queue.first)) {
+	while (*at && (!l->alone || from != &l->queue.first) &&
+	    !is_parted(first)) {
 		struct unit *u = *at;
 
 		if (u->dict != first->dict) {
@@ -147,15 +232,18 @@ gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	return ST_OK;
 }
 
+/* What is sending, perhaps in the other protocol.  ST_TOO_LARGE: not in one request. */
 static enum status
 again(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 {
-	const struct unit *u;
+	struct unit *u = l->sending.first;
 	enum status st;
 
-	begin(t, proto, l->sending.first->dict);
-	for (u = l->sending.first; u; u = u->next) {
-		st = add(t, proto, u, SIZE_MAX);
+	begin(t, proto, u->dict);
+	if (!u->next)
+		return add_first(t, proto, u);
+	for (; u; u = u->next) {
+		st = add(t, proto, u, t->most_bytes);
 		if (st != ST_OK)
 			return st;
 	}
@@ -173,6 +261,10 @@ lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	if (!l->sending.first && !l->queue.first)
 		return ST_END;
 	st = l->sending.first ? again(l, t, proto) : gather(l, t, proto);
+	if (st == ST_TOO_LARGE) {
+		lane_break_up(l);
+		st = gather(l, t, proto);
+	}
 	if (st != ST_OK)
 		return st;
 	raw = finish(l, t, proto);
@@ -207,6 +299,25 @@ lane_break_up(struct lane *l)
 {
 	l->alone = l->sending.n;
 	put_back(l);
+}
+
+bool
+lane_halve(struct lane *l)
+{
+	assert(l->sending.n == 1);
+	l->built = false;
+	return halve(l->sending.first);
+}
+
+bool
+lane_next_part(struct lane *l)
+{
+	struct unit *u = l->sending.first;
+
+	if (l->sending.n != 1 || u->from + part_of(u) == items(u))
+		return false;
+	u->from += part_of(u);
+	return true;
 }
 
 void

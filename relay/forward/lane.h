@@ -49,7 +49,8 @@ struct lane_tools {
 	struct v1_builder *v1;
 	struct v2_builder *v2;
 	uint32_t max_samples;
-	size_t max_bytes;
+	size_t max_bytes;		/* when merging */
+	size_t most_bytes;		/* of any request but a single point's */
 };
 
 void lane_init(struct lane *, struct forwarder *);
@@ -66,6 +67,11 @@ enum status lane_build(struct lane *, const struct lane_tools *,
 
 /* What is sending goes back to the head of the queue, each unit to go alone. */
 void lane_break_up(struct lane *);
+/* The unit that is sending alone goes in smaller parts.  False: it is as small as can
+ * be. */
+bool lane_halve(struct lane *);
+/* The part that was sending is over with; false if it was the last, or the whole. */
+bool lane_next_part(struct lane *);
 /* What is sending goes back to the head of the queue, and the next request is of another
  * edge, if the lane has units of one.  Nothing of an edge overtakes. */
 void lane_step_aside(struct lane *);

@@ -221,6 +221,7 @@ decode(struct supply *s, const struct spool_record *r, struct unit *u)
 	u->wall_ms = r->wall_ms;
 	u->dict = dict_ref(decoder_dict(d));
 	u->points = (uint32_t)(n.samples + n.histograms + n.exemplars);
+	u->from = u->part = 0;
 	return ST_OK;
 }
 
@@ -245,7 +246,13 @@ supply_next(struct supply *s, struct unit **out)
 	for (;;) {
 		if (s->n_out >= SUPPLY_UNITS_MAX)
 			return ST_WAIT;
+		/* before the record is read, which is not read twice */
+		u = unit_take(s);
+		if (!u)
+			return ST_WAIT;
 		st = spool_read(s->reader, &r);
+		if (st != ST_OK)
+			unit_give(s, u);
 		if (st == ST_END)
 			return ST_END;
 		if (st != ST_OK) {
@@ -253,9 +260,6 @@ supply_next(struct supply *s, struct unit **out)
 			moved(s, r.next);
 			continue;
 		}
-		u = unit_take(s);
-		if (!u)
-			return ST_WAIT;
 		owed = is_owed(s, &r);
 		st = decode(s, &r, u);
 		moved(s, r.next);

@@ -32,6 +32,9 @@ struct unit {
 	struct dict *dict;		/* a reference; the same for all records of
 					   an edge in a segment */
 	uint32_t points;		/* samples, histograms and exemplars */
+	/* for whoever has it: one that is too large for a request goes in parts */
+	uint32_t from;			/* items that went already */
+	uint32_t part;			/* items of a request at most; 0: all */
 };
 
 /* At most so many units are out at a time (cursor.h bounds the stretches that it

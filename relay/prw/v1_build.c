@@ -13,6 +13,8 @@
  * what they have not heard for minutes. */
 #define METADATA_EVERY 64
 
+#define BLOCK_MAX 2048			/* of labels, kept with a series */
+
 /* What was sent, by a hash of edge, family and all that is said of it: a few
  * thousand of each edge.  When it is full, everything is sent again. */
 #define SENT_MIN 256
@@ -28,6 +30,7 @@ struct v1_builder {
 	struct buf out;			/* the request */
 	struct buf points;		/* fields of a TimeSeries, but labels */
 	struct buf point;		/* one of them */
+	struct buf block;		/* of labels, too large to be kept */
 	struct build_time time;
 	struct prw_counts counts;
 	struct prw_loss loss;
@@ -53,6 +56,7 @@ v1_builder_new(void)
 	buf_init(&b->out, SIZE_MAX);
 	buf_init(&b->points, SIZE_MAX);
 	buf_init(&b->point, SIZE_MAX);
+	buf_init(&b->block, SIZE_MAX);
 	b->request = METADATA_EVERY;
 	return b;
 }
@@ -67,6 +71,7 @@ v1_builder_free(struct v1_builder **at)
 	buf_fini(&b->out);
 	buf_fini(&b->points);
 	buf_fini(&b->point);
+	buf_fini(&b->block);
 	free(b->sent);
 	free(b);
 	*at = NULL;
@@ -99,10 +104,13 @@ put_label(uint8_t *p, struct bytes name, struct bytes value)
 	return put_text(p, TAG_LEN(2), value);
 }
 
-/* Makes the label block of a series that has none yet; p NULL: out of memory. */
+/* Makes the label block of a series that has none yet; p NULL: out of memory.  A large
+ * one is good until the next: many series may share a symbol, and what they come to
+ * in 1.0 has no bound. */
 static __attribute__((noinline)) struct bytes
-make_block(struct dict *d, uint32_t series)
+make_block(struct v1_builder *b, uint32_t series)
 {
+	struct dict *d = b->dict;
 	const uint32_t *refs;
 	size_t size = 0, one;
 	uint8_t *room, *p;
@@ -114,7 +122,10 @@ make_block(struct dict *d, uint32_t series)
 		    dict_symbol(d, refs[i + 1]));
 		size += build_head_size(one) + one;
 	}
-	p = room = dict_cache_room(d, DICT_CACHE_V1, series, size);
+	b->block.len = 0;
+	room = size > BLOCK_MAX ? build_room(&b->block, size) :
+	    dict_cache_room(d, DICT_CACHE_V1, series, size);
+	p = room;
 	if (!room)
 		return bytes_of(NULL, 0);
 	for (i = 0; i < n; i += 2)
@@ -124,11 +135,11 @@ make_block(struct dict *d, uint32_t series)
 }
 
 static inline struct bytes
-block_of(struct dict *d, uint32_t series)
+block_of(struct v1_builder *b, uint32_t series)
 {
-	struct bytes block = dict_cached(d, DICT_CACHE_V1, series);
+	struct bytes block = dict_cached(b->dict, DICT_CACHE_V1, series);
 
-	return block.p ? block : make_block(d, series);
+	return block.p ? block : make_block(b, series);
 }
 
 /* ---- points -------------------------------------------------------------- */
@@ -197,7 +208,7 @@ add_samples(struct v1_builder *b, const struct batch *batch, size_t limit)
 
 	while (i < n) {
 		series = s[i].series;
-		block = block_of(b->dict, series);
+		block = block_of(b, series);
 		if (!block.p)
 			return ST_NO_MEMORY;
 		if (n - i == 1 || s[i + 1].series != series) {
@@ -241,7 +252,7 @@ add_histograms(struct v1_builder *b, const struct batch *batch, size_t limit)
 		if (n - i > 1 && h[1].series == h->series &&
 		    h[1].schema != BATCH_SCHEMA_CUSTOM)
 			continue;
-		block = block_of(b->dict, h->series);
+		block = block_of(b, h->series);
 		if (!block.p || !put_series(b, block))
 			return ST_NO_MEMORY;
 		if (b->out.len > limit)
@@ -292,7 +303,7 @@ add_exemplars(struct v1_builder *b, const struct batch *batch, size_t limit)
 			return ST_NO_MEMORY;
 		if (n - i > 1 && e[1].series == e->series)
 			continue;
-		block = block_of(b->dict, e->series);
+		block = block_of(b, e->series);
 		if (!block.p || !put_series(b, block))
 			return ST_NO_MEMORY;
 		if (b->out.len > limit)
@@ -506,6 +517,7 @@ v1_begin(struct v1_builder *b, struct dict *d)
 	buf_reset(&b->out, BUILD_KEEP);
 	buf_reset(&b->points, BUILD_KEEP);
 	buf_reset(&b->point, BUILD_KEEP);
+	buf_reset(&b->block, BUILD_KEEP);
 	b->counts = (struct prw_counts){ 0 };
 	b->loss = (struct prw_loss){ 0 };
 }

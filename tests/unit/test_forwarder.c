@@ -30,6 +30,7 @@
 #define POINTS 3
 #define EDGES 8
 #define REQUESTS 600
+#define PAD_MAX 60000
 
 /* ---- an upstream ------------------------------------------------------------------ */
 
@@ -43,11 +44,15 @@ struct receiver {
 	int64_t after_ns;
 	int poison_edge, poison_number;	/* 400 to what holds this request; -1 */
 	bool lose_answer;		/* takes it, and the connection is cut */
+	size_t max_body;		/* 413 past it, decoded; 0: none */
+	bool in_parts;			/* a request may come so */
 
 	/* what it saw */
 	unsigned requests, v1, v2;
 	unsigned came[EDGES][REQUESTS];
 	unsigned reorders, torn;
+	unsigned points;
+	size_t largest;			/* of those taken, decoded */
 	int last[EDGES];
 	int64_t last_request_at, least_gap;
 };
@@ -81,13 +86,14 @@ said_v2(const struct http_call *call)
 }
 
 static struct batch *
-unpack(const struct http_call *call, bool v2)
+unpack(const struct http_call *call, bool v2, size_t *size)
 {
 	struct batch *b = batch_new((size_t)1 << 24, 0);
 	struct bytes raw;
 
 	assert_int_equal(payload_unpack(call->body, (size_t)1 << 24, b->arena,
 	    &raw), ST_OK);
+	*size = raw.n;
 	assert_int_equal(v2 ? v2_scan(raw, &key, b) : v1_scan(raw, &key, b),
 	    ST_OK);
 	return b;
@@ -124,11 +130,12 @@ look(struct receiver *r, const struct batch *b, bool take)
 		first = e;
 		if (!take && e == r->poison_edge && n == r->poison_number)
 			return false;
-		if (!take || i % POINTS)
+		r->points += take;
+		if (!take || (!r->in_parts && i % POINTS))
 			continue;
 		/* whole: its other samples follow at once */
-		if (i + POINTS > b->n_samples ||
-		    (int)b->samples[i + POINTS - 1].bits != n)
+		if (!r->in_parts && (i + POINTS > b->n_samples ||
+		    (int)b->samples[i + POINTS - 1].bits != n))
 			r->torn++;
 		if (n < r->last[e])
 			r->reorders++;
@@ -143,7 +150,8 @@ receive(const struct http_call *call, struct fake_answer *a, void *arg)
 {
 	struct receiver *r = arg;
 	bool v2 = said_v2(call);
-	struct batch *b = unpack(call, v2);
+	size_t size;
+	struct batch *b = unpack(call, v2, &size);
 	int64_t now = clock_mono();
 
 	if (r->requests++ && now - r->last_request_at < r->least_gap)
@@ -154,12 +162,16 @@ receive(const struct http_call *call, struct fake_answer *a, void *arg)
 	a->st = r->st;
 	a->retry_after = r->retry_after;
 	a->http = v2 && r->http_v2 ? r->http_v2 : r->http;
+	if (!a->http && r->max_body && size > r->max_body)
+		a->http = 413;
 	if (a->st == ST_OK && !a->http && !look(r, b, false)) {
 		a->http = 400;
 		a->text = "out of order sample";
 		a->written = v2;
 	}
 	if (a->st == ST_OK && !a->http) {
+		if (size > r->largest)
+			r->largest = size;
 		a->http = 204;
 		if (!v2 || !r->only_v1)
 			(void)look(r, b, true);
@@ -193,7 +205,7 @@ struct rig {
 };
 
 static struct session_opts session_opts = {
-	.max_labels = 8, .max_label_bytes = 64, .max_series = 1000,
+	.max_labels = 8, .max_label_bytes = PAD_MAX, .max_series = 1000,
 };
 
 static void
@@ -287,6 +299,10 @@ rig_free(struct rig *g)
 	free(g);
 }
 
+/* A label value of all series, of so many bytes. */
+static char padding[PAD_MAX];
+static size_t pad;
+
 static enum status
 labels(const struct batch *b, const struct batch_entry *e, struct label *out,
     uint32_t max, uint32_t *n)
@@ -298,7 +314,8 @@ labels(const struct batch *b, const struct batch_entry *e, struct label *out,
 	out[0] = (struct label){ BYTES_LIT("__name__"), BYTES_LIT("m") };
 	out[1] = (struct label){ BYTES_LIT("edge"), bytes_of(text, 1) };
 	out[2] = (struct label){ BYTES_LIT("i"), bytes_of(text + 1, 1) };
-	*n = 3;
+	out[3] = (struct label){ BYTES_LIT("pad"), bytes_of(padding, pad) };
+	*n = pad ? 4 : 3;
 	return ST_OK;
 }
 
@@ -538,6 +555,64 @@ a_receiver_of_one_is_found_and_remembered(void **state)
 		assert_int_equal(r->v2, 2);
 		rig_free(g);
 	}
+}
+
+/* A request of three series that share a long label: more than the upstream takes, or
+ * than the relay makes at all. */
+static void
+what_is_too_large_goes_in_parts(void **state)
+{
+	static const enum forward_protocol p[] = { FORWARD_V1, FORWARD_AUTO };
+	int how, i;
+
+	(void)state;
+	pad = PAD_MAX;
+	for (how = 0; how < 6; how++) {
+		struct rig *g = rig_new(1, p[how % 2]);
+		struct receiver *r = &g->receiver[0];
+
+		stop(g);
+		g->opts[0].most_bytes = how >= 2 ? 100000 : 0;
+		start(g);
+		r->max_body = how < 4 ? 100000 : 0;
+		r->http_v2 = 415;
+		r->in_parts = true;
+		for (i = 0; i < 4; i++)
+			put(g, i % 2);
+		fake_pass(60 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 4);
+		assert_int_equal(r->points, 4 * POINTS);
+		assert_int_equal(r->reorders, 0);
+		assert_in_range(r->largest, PAD_MAX, 100000);
+		assert_int_equal(r->v1 >= 12, 1);
+		if (how >= 4)
+			assert_int_equal(r->v1, 12);
+		rig_free(g);
+	}
+	pad = 0;
+}
+
+/* Even a single point is too large: it is set aside, the others are not. */
+static void
+a_point_too_large_is_set_aside(void **state)
+{
+	struct rig *g = rig_new(1, FORWARD_V1);
+	struct receiver *r = &g->receiver[0];
+
+	(void)state;
+	r->max_body = 1000;
+	r->in_parts = true;
+	put(g, 0);
+	pad = PAD_MAX;
+	put(g, 1);
+	pad = 0;
+	put(g, 2);
+	fake_pass(60 * CLOCK_S);
+	assert_int_equal(r->came[0][0], POINTS);
+	assert_int_equal(r->came[1][0], 0);
+	assert_int_equal(r->came[2][0], POINTS);
+	assert_int_equal(fake_in_flight(), 0);
+	rig_free(g);
 }
 
 /* Neither protocol is understood: somebody has to mend the upstream, and it is asked
@@ -794,6 +869,8 @@ main(void)
 		cmocka_unit_test(no_connection_loses_nothing),
 		cmocka_unit_test(retry_after_is_a_hard_gate),
 		cmocka_unit_test(a_receiver_of_one_is_found_and_remembered),
+		cmocka_unit_test(what_is_too_large_goes_in_parts),
+		cmocka_unit_test(a_point_too_large_is_set_aside),
 		cmocka_unit_test(what_nobody_understands_is_not_hammered),
 		cmocka_unit_test(an_upstream_that_learnt_two_is_found_under_load),
 		cmocka_unit_test(only_the_poisoned_request_is_set_aside),

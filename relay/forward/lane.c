@@ -106,7 +106,8 @@ overlap(uint32_t had, uint32_t *from, uint32_t *n, uint32_t *count)
 	return at;
 }
 
-/* The part's points: a batch that borrows all it has. */
+/* The part's points: a batch that borrows all it has.  Arrays that it has nothing of
+ * may be NULL. */
 static struct batch
 part_batch(const struct unit *u)
 {
@@ -115,13 +116,19 @@ part_batch(const struct unit *u)
 	struct batch b = *whole;
 
 	at = overlap(whole->n_samples, &from, &n, &b.n_samples);
-	b.samples += at;
-	if (b.starts)
-		b.starts += at;
-	b.histograms += overlap(whole->n_histograms, &from, &n,
-	    &b.n_histograms);
-	b.exemplars += overlap(whole->n_exemplars, &from, &n, &b.n_exemplars);
-	b.metadata += overlap(whole->n_metadata, &from, &n, &b.n_metadata);
+	if (b.n_samples) {
+		b.samples += at;
+		b.starts = b.starts ? b.starts + at : NULL;
+	}
+	at = overlap(whole->n_histograms, &from, &n, &b.n_histograms);
+	if (b.n_histograms)
+		b.histograms += at;
+	at = overlap(whole->n_exemplars, &from, &n, &b.n_exemplars);
+	if (b.n_exemplars)
+		b.exemplars += at;
+	at = overlap(whole->n_metadata, &from, &n, &b.n_metadata);
+	if (b.n_metadata)
+		b.metadata += at;
 	return b;
 }
 

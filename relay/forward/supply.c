@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "series/codec.h"
 #include "spool/cursor.h"
@@ -19,11 +20,17 @@
 #define BATCH_KEEP ((size_t)256 << 10)
 #define FREE_MAX 256
 
+/* Writing down what is owed takes as long as there are units out.  Where many are, it
+ * waits for more to write down. */
+#define NOTE_AT_ONCE 64
+#define NOTE_NS (20 * CLOCK_MS)
+
 struct supply {
 	char *name;			/* owned */
 	struct spool_reader *reader;	/* owned */
 	struct cursor *cursor;		/* owned */
 	struct metric_group *metrics;	/* borrowed */
+	struct loop *loop;		/* borrowed */
 
 	uint64_t segment;		/* of the decoders */
 	struct decoder **decoders;	/* owned, by stream */
@@ -39,6 +46,7 @@ struct supply {
 	struct cursor_state *at_start;	/* what was owed; NULL once passed */
 	struct cursor_state *state;	/* to write */
 	bool changed;			/* since it was written */
+	int64_t noted;			/* when it was, clock_mono */
 	bool unsynced;			/* written since the last sync */
 	bool failing;			/* the last write of the cursor failed */
 };
@@ -325,8 +333,8 @@ owe_unread(const struct supply *s, struct cursor_state *c)
 	}
 }
 
-void
-supply_note(struct supply *s)
+static void
+write_down(struct supply *s)
 {
 	struct cursor_state *c = s->state;
 	const struct unit *u;
@@ -358,11 +366,22 @@ supply_note(struct supply *s)
 }
 
 void
+supply_note(struct supply *s)
+{
+	int64_t now = loop_now(s->loop);
+
+	if (s->n_out > NOTE_AT_ONCE && now - s->noted < NOTE_NS)
+		return;
+	s->noted = now;
+	write_down(s);
+}
+
+void
 supply_sync(struct supply *s)
 {
 	const struct cursor_state *c = s->state;
 
-	supply_note(s);
+	write_down(s);
 	if (!s->unsynced || s->changed)
 		return;
 	if (cursor_sync(s->cursor) != ST_OK)
@@ -423,6 +442,7 @@ supply_new(const struct supply_opts *o, struct spool *spool,
 	if (!s)
 		return ST_NO_MEMORY;
 	s->metrics = metrics;
+	s->loop = loop;
 	s->name = strdup(o->name);
 	s->state = calloc(1, sizeof(*s->state));
 	if (!s->name || !s->state)

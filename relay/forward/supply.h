@@ -60,7 +60,8 @@ void supply_free(struct supply **);
 enum status supply_next(struct supply *, struct unit **out);
 void supply_done(struct supply *, struct unit **taken);
 
-/* Writes down what changed since the last time (survives the process). */
+/* Writes down what changed since the last time (survives the process): at once, but where
+ * many units are out within 20 ms, if called again by then, or with the next sync. */
 void supply_note(struct supply *);
 /* Down to the disk, and lets go of segments that are not needed any more. */
 void supply_sync(struct supply *);

@@ -357,8 +357,11 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 		.wall_ns = clock_wall(),
 	};
 	struct verdict_hint hint;
+	enum verdict v = verdict_of(st, a, &c, &hint);
 
-	switch (verdict_of(st, a, &c, &hint)) {
+	if (v != VERDICT_DELIVERED && l->proto == PAYLOAD_V1)
+		v1_forget_sent(f->tools.v1);
+	switch (v) {
 	case VERDICT_DELIVERED:
 		delivered(f, l, &hint);
 		answered(f);

@@ -41,5 +41,7 @@ size_t v1_size(const struct v1_builder *);	/* decoded bytes so far */
 /* The decoded message, borrowed until the next v1_begin. */
 struct bytes v1_finish(struct v1_builder *, struct prw_counts *,
     struct prw_loss *);
+/* A request was not taken: its metadata, and all other, counts as not sent. */
+void v1_forget_sent(struct v1_builder *);
 
 #endif

@@ -566,3 +566,11 @@ v1_finish(struct v1_builder *b, struct prw_counts *counts,
 	b->dict = NULL;
 	return buf_bytes(&b->out);
 }
+
+void
+v1_forget_sent(struct v1_builder *b)
+{
+	if (b->n_sent)
+		memset(b->sent, 0, b->max_sent * sizeof(*b->sent));
+	b->n_sent = 0;
+}

@@ -51,7 +51,7 @@ struct receiver {
 	unsigned requests, v1, v2;
 	unsigned came[EDGES][REQUESTS];
 	unsigned reorders, torn;
-	unsigned points;
+	unsigned points, metadata;
 	size_t largest;			/* of those taken, decoded */
 	int last[EDGES];
 	int64_t last_request_at, least_gap;
@@ -172,6 +172,7 @@ receive(const struct http_call *call, struct fake_answer *a, void *arg)
 	if (a->st == ST_OK && !a->http) {
 		if (size > r->largest)
 			r->largest = size;
+		r->metadata += b->n_metadata;
 		a->http = 204;
 		if (!v2 || !r->only_v1)
 			(void)look(r, b, true);
@@ -299,6 +300,9 @@ rig_free(struct rig *g)
 	free(g);
 }
 
+/* Metadata of a family, and nothing else. */
+static bool only_metadata;
+
 /* A label value of all series, of so many bytes. */
 static char padding[PAD_MAX];
 static size_t pad;
@@ -349,6 +353,15 @@ put(struct rig *g, int edge)
 		b->samples[i] = (struct batch_sample){
 			.series = i, .ms = clock_wall() / CLOCK_MS,
 			.bits = (uint64_t)g->stored[edge],
+		};
+	}
+	if (only_metadata) {
+		b->n_entries = b->n_samples = 0;
+		b->n_metadata = 1;
+		b->metadata = arena_take(b->arena, sizeof(*b->metadata));
+		*b->metadata = (struct batch_metadata){
+			.series = SERIES_NONE, .type = 1,
+			.family = BYTES_LIT("m"), .help = BYTES_LIT("what it is"),
 		};
 	}
 	buf_init(&s->record, 1 << 20);
@@ -615,6 +628,37 @@ a_point_too_large_is_set_aside(void **state)
 	rig_free(g);
 }
 
+static void
+metadata_outlives_an_outage(void **state)
+{
+	static const int answer[] = { 503, 429, 401, 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(answer) / sizeof(answer[0]); i++) {
+		struct rig *g = rig_new(1, FORWARD_V1);
+		struct receiver *r = &g->receiver[0];
+
+		put(g, 0);
+		fake_pass(CLOCK_S);
+		r->http = answer[i];
+		r->st = answer[i] ? ST_OK : ST_TIMEOUT;
+		only_metadata = true;
+		put(g, 0);
+		g->stored[0]--;		/* not one that is looked for */
+		only_metadata = false;
+		fake_pass(10 * CLOCK_S);
+		put(g, 0);
+		assert_int_equal(r->metadata, 0);
+		r->http = 0;
+		r->st = ST_OK;
+		fake_pass(400 * CLOCK_S);
+		assert_true(r->metadata > 0);
+		assert_int_equal(check_all(g, 0), 0);
+		rig_free(g);
+	}
+}
+
 /* Neither protocol is understood: somebody has to mend the upstream, and it is asked
  * now and then whether somebody has. */
 static void
@@ -871,6 +915,7 @@ main(void)
 		cmocka_unit_test(a_receiver_of_one_is_found_and_remembered),
 		cmocka_unit_test(what_is_too_large_goes_in_parts),
 		cmocka_unit_test(a_point_too_large_is_set_aside),
+		cmocka_unit_test(metadata_outlives_an_outage),
 		cmocka_unit_test(what_nobody_understands_is_not_hammered),
 		cmocka_unit_test(an_upstream_that_learnt_two_is_found_under_load),
 		cmocka_unit_test(only_the_poisoned_request_is_set_aside),

@@ -9,7 +9,8 @@
 struct prw_loss {
 	uint64_t starts;		/* start timestamps, over 1.0 */
 	uint64_t histograms;		/* custom buckets (schema -53), over 1.0 */
-	uint64_t metadata;		/* of families without a series here, 2.0 */
+	uint64_t metadata;		/* families of a stream that has no series
+					   to carry them, over 2.0 */
 };
 
 /* What one request carries. */

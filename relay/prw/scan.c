@@ -233,12 +233,51 @@ count_packed_doubles(struct bytes run, uint32_t *n)
 	return run.n % 8 == 0;
 }
 
+/* A field that is, or adds to, an array; others are passed over. */
+static bool
+count_list(const struct field *f, struct lists *l)
+{
+	switch (f->tag) {
+	case TAG_LEN(8):
+		l->n_negative_spans++;
+		return true;
+	case TAG_LEN(9):
+		return count_packed_varints(f->span, &l->n_negative_deltas);
+	case TAG_VARINT(9):
+		l->n_negative_deltas++;
+		return true;
+	case TAG_LEN(10):
+		return count_packed_doubles(f->span, &l->n_negative_counts);
+	case TAG_64(10):
+		l->n_negative_counts++;
+		return true;
+	case TAG_LEN(11):
+		l->n_positive_spans++;
+		return true;
+	case TAG_LEN(12):
+		return count_packed_varints(f->span, &l->n_positive_deltas);
+	case TAG_VARINT(12):
+		l->n_positive_deltas++;
+		return true;
+	case TAG_LEN(13):
+		return count_packed_doubles(f->span, &l->n_positive_counts);
+	case TAG_64(13):
+		l->n_positive_counts++;
+		return true;
+	case TAG_LEN(16):
+		return count_packed_doubles(f->span, &l->n_custom);
+	case TAG_64(16):
+		l->n_custom++;
+		return true;
+	}
+	return true;
+}
+
 /* First pass: single fields, and how long the arrays are. */
 static bool
 histogram_fields(struct bytes msg, struct batch_histogram *h, struct lists *l)
 {
 	struct reader r = reader_of(msg);
-	uint64_t zero_int = 0, zero_float = 0;
 	bool zero_is_float = false, fine = true;
 	struct field f;
 
@@ -259,48 +298,10 @@ histogram_fields(struct bytes msg, struct batch_histogram *h, struct lists *l)
 			h->zero_threshold_bits = f.v;
 			break;
 		case TAG_VARINT(6):
-			zero_int = f.v;
-			zero_is_float = false;
-			h->has_zero_count = true;
-			break;
 		case TAG_64(7):
-			zero_float = f.v;
-			zero_is_float = true;
+			zero_is_float = f.tag == TAG_64(7);
+			h->zero_count = f.v;
 			h->has_zero_count = true;
-			break;
-		case TAG_LEN(8):
-			l->n_negative_spans++;
-			break;
-		case TAG_LEN(9):
-			fine = count_packed_varints(f.span,
-			    &l->n_negative_deltas);
-			break;
-		case TAG_VARINT(9):
-			l->n_negative_deltas++;
-			break;
-		case TAG_LEN(10):
-			fine = count_packed_doubles(f.span,
-			    &l->n_negative_counts);
-			break;
-		case TAG_64(10):
-			l->n_negative_counts++;
-			break;
-		case TAG_LEN(11):
-			l->n_positive_spans++;
-			break;
-		case TAG_LEN(12):
-			fine = count_packed_varints(f.span,
-			    &l->n_positive_deltas);
-			break;
-		case TAG_VARINT(12):
-			l->n_positive_deltas++;
-			break;
-		case TAG_LEN(13):
-			fine = count_packed_doubles(f.span,
-			    &l->n_positive_counts);
-			break;
-		case TAG_64(13):
-			l->n_positive_counts++;
 			break;
 		case TAG_VARINT(14):
 			/* what no version has named means nothing to anybody */
@@ -310,22 +311,18 @@ histogram_fields(struct bytes msg, struct batch_histogram *h, struct lists *l)
 		case TAG_VARINT(15):
 			h->ms = (int64_t)f.v;
 			break;
-		case TAG_LEN(16):
-			fine = count_packed_doubles(f.span, &l->n_custom);
-			break;
-		case TAG_64(16):
-			l->n_custom++;
-			break;
 		case TAG_VARINT(17):
 			h->start_ms = (int64_t)f.v;
 			break;
+		default:
+			fine = count_list(&f, l);
 		}
 	}
 	/* a zero count of the other kind is none */
-	if (zero_is_float != h->is_float)
+	if (zero_is_float != h->is_float) {
 		h->has_zero_count = false;
-	if (h->has_zero_count)
-		h->zero_count = h->is_float ? zero_float : zero_int;
+		h->zero_count = 0;
+	}
 	return fine && !r.bad;
 }
 

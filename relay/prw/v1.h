@@ -15,9 +15,12 @@
 #include "series/dict.h"
 
 /* Fills an empty batch; body is borrowed and must live as long as the batch.
- * ST_BAD_PROTOBUF, ST_NO_MEMORY (arena).  Defects of single series are not
- * looked for here (batch.labels finds them) but for histograms that are
- * inconsistent (R29): those are dropped and counted in batch->refused. */
+ * ST_BAD_PROTOBUF; ST_NO_MEMORY (arena); ST_TOO_LARGE: more elements than a
+ * body of this size has reason to hold.  Defects of labels are not looked for
+ * here (batch.labels finds them); points that are defective themselves
+ * (inconsistent histograms, exemplars with labels that are no text), that have
+ * no label at all, and metadata that is no text, are dropped and counted in
+ * batch->refused. */
 enum status v1_scan(struct bytes body, const struct hash_key *, struct batch *);
 
 /* ---- building -------------------------------------------------------------
@@ -26,8 +29,8 @@ enum status v1_scan(struct bytes body, const struct hash_key *, struct batch *);
  * Points keep their order.  Each sample becomes a TimeSeries of its own unless
  * the one before has the same labels.  Metadata is sent as given by the batches
  * (1.0 families), or made of the series' own (2.0): type suffixes stripped from
- * the name, each family once per request and only when changed since the
- * builder last sent it or `metadata_every` requests ago. */
+ * the name: each entry once per request, and again only after 64 requests of
+ * its edge, unless what it says has changed. */
 struct v1_builder;
 
 struct v1_builder *v1_builder_new(void);	/* NULL: out of memory */
@@ -38,7 +41,8 @@ void v1_begin(struct v1_builder *, struct dict *);
  * would pass `limit` bytes decoded: nothing was added. */
 enum status v1_add(struct v1_builder *, const struct batch *, size_t limit);
 size_t v1_size(const struct v1_builder *);	/* decoded bytes so far */
-/* The decoded message, borrowed until the next v1_begin. */
+/* The decoded message, borrowed until the next v1_begin; empty if there is nothing
+ * to send. */
 struct bytes v1_finish(struct v1_builder *, struct prw_counts *,
     struct prw_loss *);
 /* A request was not taken: its metadata, and all other, counts as not sent. */

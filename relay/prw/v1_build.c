@@ -9,20 +9,21 @@
 
 #include "prw/build_priv.h"
 
-/* Metadata that was sent goes again after so many requests: receivers forget
- * what they have not heard for minutes. */
+/* Metadata that was sent goes again after so many requests of its edge: receivers
+ * forget what they have not heard for minutes. */
 #define METADATA_EVERY 64
 
 #define BLOCK_MAX 2048			/* of labels, kept with a series */
 
 /* What was sent, by a hash of edge, family and all that is said of it: a few
- * thousand of each edge.  When it is full, everything is sent again. */
+ * thousand of each edge; and, by a hash of the edge alone, its requests.  When
+ * it is full, everything is sent again. */
 #define SENT_MIN 256
 #define SENT_MAX (1U << 16)
 
 struct sent {
 	uint64_t key;			/* 0: free */
-	uint32_t request;
+	uint32_t request;		/* the last; numbers of an edge */
 };
 
 struct v1_builder {
@@ -39,7 +40,7 @@ struct v1_builder {
 	uint64_t edge;			/* hash of its name */
 	struct sent *sent;		/* owned; a power of two, or NULL */
 	uint32_t n_sent, max_sent;
-	uint32_t request;		/* number of this one */
+	uint32_t request;		/* number of this one, of its edge */
 };
 
 struct v1_builder *
@@ -57,7 +58,6 @@ v1_builder_new(void)
 	buf_init(&b->points, SIZE_MAX);
 	buf_init(&b->point, SIZE_MAX);
 	buf_init(&b->block, SIZE_MAX);
-	b->request = METADATA_EVERY;
 	return b;
 }
 
@@ -433,6 +433,23 @@ sent_grow(struct v1_builder *b)
 	return true;
 }
 
+/* A request of the edge begins. */
+static void
+count_request(struct v1_builder *b)
+{
+	struct sent *s;
+
+	b->request = METADATA_EVERY;
+	if (!sent_grow(b))
+		return;
+	s = sent_place(b->sent, b->max_sent, b->edge);
+	if (!s->key) {
+		*s = (struct sent){ b->edge, b->request };
+		b->n_sent++;
+	}
+	b->request = ++s->request;
+}
+
 /* Is it time to send this?  Then it is noted as sent. */
 static bool
 is_due(struct v1_builder *b, uint64_t key)
@@ -512,8 +529,8 @@ v1_begin(struct v1_builder *b, struct dict *d)
 	struct bytes edge = dict_edge(d);
 
 	b->dict = d;
-	b->edge = hash64(&b->key, edge.p, edge.n);
-	b->request++;
+	b->edge = hash64(&b->key, edge.p, edge.n) | 1;
+	count_request(b);
 	buf_reset(&b->out, BUILD_KEEP);
 	buf_reset(&b->points, BUILD_KEEP);
 	buf_reset(&b->point, BUILD_KEEP);

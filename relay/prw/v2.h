@@ -17,14 +17,14 @@
 /* As v1_scan.  Entries whose labels_refs are odd in number or out of range get
  * their `refused` at once.  A series' metadata (when type, help or unit is
  * given) is entered in batch->metadata with the entry's index as its series,
- * and in the entry. */
+ * and in the entry; a series of nothing but metadata is entered too. */
 enum status v2_scan(struct bytes body, const struct hash_key *, struct batch *);
 
 /* ---- building: as in v1.h ------------------------------------------------
  * Symbols are unique, symbols[0] is "".  Samples and histograms of one series
  * go into separate TimeSeries; an exemplar goes with a sample or histogram of
  * its series in the same batch if there is one, else alone.  Metadata is
- * dict_metadata() of each series. */
+ * dict_metadata() of each series; without a series there is no request. */
 struct v2_builder;
 
 struct v2_builder *v2_builder_new(void);

@@ -171,26 +171,19 @@ count_refs(struct bytes run, uint32_t *n)
 	return !r.bad;
 }
 
+/* Value, time, and the run of references. */
 static enum status
-exemplar(struct reading *v, struct bytes msg)
+exemplar_fields(struct scan *s, struct bytes msg, struct batch_exemplar *e,
+    struct bytes *run)
 {
-	struct scan *s = &v->scan;
-	struct batch *b = s->batch;
 	struct reader r = reader_of(msg);
-	struct bytes run = { NULL, 0 };
-	struct batch_exemplar *e;
 	unsigned runs = 0;
-	enum status st = ST_OK;
 	struct field f;
-	uint32_t n;
 
-	e = scan_new_exemplar(s, &st);
-	if (!e)
-		return st;
 	while (field_next(&r, &f)) {
 		switch (f.tag) {
 		case TAG_LEN(1):
-			run = f.span;
+			*run = f.span;
 			runs++;
 			break;
 		case TAG_VARINT(1):
@@ -206,8 +199,23 @@ exemplar(struct reading *v, struct bytes msg)
 	}
 	if (r.bad)
 		return ST_BAD_PROTOBUF;
-	if (runs > 1)
-		st = gather_refs(s, msg, &run);
+	return runs > 1 ? gather_refs(s, msg, run) : ST_OK;
+}
+
+static enum status
+exemplar(struct reading *v, struct bytes msg)
+{
+	struct scan *s = &v->scan;
+	struct batch *b = s->batch;
+	struct bytes run = { NULL, 0 };
+	struct batch_exemplar *e;
+	enum status st = ST_OK;
+	uint32_t n;
+
+	e = scan_new_exemplar(s, &st);
+	if (!e)
+		return st;
+	st = exemplar_fields(s, msg, e, &run);
 	if (st != ST_OK)
 		return st;
 	if (!count_refs(run, &n))

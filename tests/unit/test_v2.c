@@ -292,6 +292,138 @@ starts_are_read_where_they_are(void **state)
 	assert_int_equal(batch->histograms[0].start_ms, 55);
 }
 
+/* ---- what a compliant receiver must tell apart ---------------------------- */
+
+static const double special[] = { 1.0, 0.0, -1.0, 1e300, 1e-300, NAN, INFINITY,
+	-INFINITY };
+
+#define N_SPECIAL (sizeof(special) / sizeof(special[0]))
+
+static void
+special_values_are_values(void **state)
+{
+	static const uint64_t refs[] = { JOB, X };
+	struct buf m = SERIES(NAME, UP), x;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < N_SPECIAL; i++) {
+		message_sample(&m, 2, special[i], MS + 10 * (int64_t)i);
+		x = message_empty();
+		message_packed(&x, 1, refs, 2);
+		message_double(&x, 2, special[i]);
+		message_varint(&x, 3, (uint64_t)MS - 3600000 * i);
+		message_sub(&m, 4, &x);
+	}
+	assert_int_equal(scan_series(&m), ST_OK);
+	assert_int_equal(batch->n_samples, N_SPECIAL);
+	assert_int_equal(batch->n_exemplars, N_SPECIAL);
+	for (i = 0; i < N_SPECIAL; i++) {
+		assert_memory_equal(&batch->samples[i].bits, &special[i], 8);
+		assert_memory_equal(&batch->exemplars[i].bits, &special[i], 8);
+	}
+}
+
+struct shape {
+	uint64_t count, zero_count;
+	int64_t schema;			/* zigzag */
+	bool positive, negative;	/* 1 + 2 each */
+	unsigned bounds;
+	bool fine;
+};
+
+static struct buf
+shaped(const struct shape *s)
+{
+	static const uint64_t deltas[] = { 2, 2 };
+	struct buf h = message_empty(), span;
+	unsigned i;
+
+	message_varint(&h, 1, s->count);
+	message_double(&h, 3, 10.5);
+	message_varint(&h, 4, (uint64_t)s->schema);
+	message_varint(&h, 6, s->zero_count);
+	for (i = 0; i < 2; i++) {
+		if (i == 0 ? !s->negative : !s->positive)
+			continue;
+		span = message_empty();
+		message_varint(&span, 2, 2);
+		message_sub(&h, i == 0 ? 8 : 11, &span);
+		message_packed(&h, i == 0 ? 9 : 12, deltas, 2);
+	}
+	for (i = 0; i < s->bounds; i++)
+		message_double(&h, 16, i);
+	message_varint(&h, 15, (uint64_t)MS);
+	return h;
+}
+
+static void
+histograms_of_every_shape(void **state)
+{
+	static const struct shape shapes[] = {
+		{ 8, 2, 6, true, true, 0, true },
+		{ 3, 0, 105, true, false, 2, true },	/* custom */
+		{ 3, 0, 0, true, false, 0, true },
+		{ 3, 0, 0, false, true, 0, true },
+		{ 5, 5, 0, false, false, 0, true },	/* zero bucket only */
+		{ 0, 0, 0, false, false, 0, true },	/* empty */
+		{ 99, 2, 6, true, true, 0, false },	/* bad count */
+		{ 3, 0, 105, true, false, 0, false },	/* bounds missing */
+		{ 3, 0, 0, true, false, 1, false },	/* bounds uncalled for */
+	};
+	struct buf m, h;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		m = SERIES(NAME, UP);
+		h = shaped(&shapes[i]);
+		message_sub(&m, 3, &h);
+		assert_int_equal(scan_series(&m), ST_OK);
+		assert_int_equal(batch->n_histograms, shapes[i].fine);
+		assert_int_equal(batch->refused[ST_BAD_HISTOGRAM],
+		    !shapes[i].fine);
+		/* nothing left of it: no series either */
+		assert_int_equal(batch->n_entries, shapes[i].fine);
+	}
+}
+
+/* Nothing of a nameless series is written, whatever it holds. */
+static void
+a_nameless_series_costs_its_own_points(void **state)
+{
+	struct buf req = message_empty(), m, h, x;
+	uint64_t refused = 0;
+	struct label out[4];
+	uint32_t i, n;
+
+	(void)state;
+	put_symbols(&req);
+	for (i = 0; i < 4; i++) {
+		m = i == 2 ? SERIES(JOB, X) : SERIES(NAME, UP);
+		message_sample(&m, 2, i, MS);
+		h = histogram(3, 0);
+		message_sub(&m, 3, &h);
+		x = message_empty();
+		message_varint(&x, 3, (uint64_t)MS);
+		message_sub(&m, 4, &x);
+		message_sub(&req, 5, &m);
+	}
+	assert_int_equal(scan(&req), ST_OK);
+	for (i = 0; i < batch->n_entries; i++) {
+		batch->entries[i].id = i;
+		batch->entries[i].refused = labels_of(i, out, 4, &n);
+	}
+	batch_settle(batch);
+	assert_int_equal(batch_counts(batch).samples, 3);
+	assert_int_equal(batch_counts(batch).histograms, 3);
+	assert_int_equal(batch_counts(batch).exemplars, 3);
+	for (i = 0; i < ST__N; i++)
+		refused += batch->refused[i];
+	assert_int_equal(refused, 3);
+	assert_int_equal(batch->refused[ST_NO_NAME], 3);
+}
+
 /* ---- references ---------------------------------------------------------- */
 
 static void
@@ -712,6 +844,9 @@ main(void)
 		TEST(exemplars_with_bad_labels_are_dropped),
 		TEST(histograms_are_checked),
 		TEST(starts_are_read_where_they_are),
+		TEST(special_values_are_values),
+		TEST(histograms_of_every_shape),
+		TEST(a_nameless_series_costs_its_own_points),
 		TEST(bad_references_refuse_the_series),
 		TEST(only_the_guilty_series_is_refused),
 		TEST(without_symbols_no_reference_is_good),

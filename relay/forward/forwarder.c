@@ -28,6 +28,7 @@
 #include "base/metric.h"
 #include "base/pace.h"
 #include "forward/lane.h"
+#include "forward/rejected.h"
 #include "forward/supply.h"
 #include "forward/verdict.h"
 
@@ -54,6 +55,7 @@ struct forwarder {
 	struct forward_opts opts;
 	struct loop *loop;		/* borrowed */
 	struct supply *supply;		/* owned */
+	struct rejected *rejected;	/* owned */
 	struct http_client *client;	/* owned */
 	struct metric_group *metrics;	/* owned */
 	struct lane_tools tools;	/* owned */
@@ -289,6 +291,23 @@ delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
 	let_go(f, l);
 }
 
+/* Where the upstream took some of several, nobody knows which: all are kept. */
+static void
+set_aside(struct forwarder *f, const struct lane *l, const struct http_answer *a,
+    int64_t samples)
+{
+	struct rejected_reason why = { .http = a->status, .text = a->body };
+	const struct unit *u;
+	struct batch part;
+
+	for (u = l->sending.first; u; u = u->next) {
+		part = lane_part(u);
+		why.samples = l->sending.n == 1 ? (uint64_t)samples : u->points;
+		(void)rejected_keep(f->rejected, u->dict, &part, u->wall_ms,
+		    &why);
+	}
+}
+
 static void
 refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
     const struct verdict_hint *hint)
@@ -313,6 +332,7 @@ refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
 	    log_quote(edge, name, sizeof(name)), a->status,
 	    (long long)(all - taken), log_quote(bytes_of(a->body.p,
 	    a->body.n < EXCERPT ? a->body.n : EXCERPT), text, sizeof(text)));
+	set_aside(f, l, a, all - taken);
 	let_go(f, l);
 }
 
@@ -646,6 +666,12 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		.directory = directory,
 		.start_now = f->opts.start == FORWARD_NOW,
 	};
+	struct rejected_opts ro = {
+		.disk = disk,
+		.directory = directory,
+		.upstream = f->opts.name,
+		.most_bytes = f->opts.rejected_bytes,
+	};
 	struct http_client_opts co = {
 		.url = f->opts.url,
 		.connect_timeout_ns = f->opts.connect_timeout_ns,
@@ -674,6 +700,8 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 	if (st == ST_OK)
 		st = supply_new(&so, spool, disk, f->loop, f->metrics, woken, f,
 		    &f->supply);
+	if (st == ST_OK)
+		st = rejected_new(&ro, f->metrics, &f->rejected);
 	return st;
 }
 
@@ -728,6 +756,7 @@ forwarder_free(struct forwarder **taken)
 		lane_fini(&f->lane[i]);
 	if (f->supply)
 		supply_free(&f->supply);
+	rejected_free(&f->rejected);
 	v1_builder_free(&f->tools.v1);
 	v2_builder_free(&f->tools.v2);
 	loop_timer_free(&f->gate);

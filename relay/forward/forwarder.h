@@ -5,7 +5,7 @@
  * request in flight a lane, so an edge's order holds), merges what has
  * gathered of one edge into a request, and sends.  What the upstream takes moves
  * the cursor; what it cannot take now is sent again for as long as it takes; what it
- * refuses for good is counted and logged.  Each forwarder has a loop of its own.  */
+ * refuses for good is counted, logged and set aside.  Each forwarder has a loop of its own.  */
 #ifndef RW_FORWARD_FORWARDER_H
 #define RW_FORWARD_FORWARDER_H
 
@@ -52,6 +52,7 @@ struct forward_opts {
 	size_t most_bytes;		/* decoded, of any request: one that comes to
 					   more goes in parts; 0: 64 MiB */
 	uint32_t read_ahead_samples;	/* read and not delivered, in memory */
+	uint64_t rejected_bytes;	/* on disk, of what is refused for good */
 	const char *user_agent;
 };
 

@@ -106,10 +106,9 @@ overlap(uint32_t had, uint32_t *from, uint32_t *n, uint32_t *count)
 	return at;
 }
 
-/* The part's points: a batch that borrows all it has.  Arrays that it has nothing of
- * may be NULL. */
-static struct batch
-part_batch(const struct unit *u)
+/* Arrays that it has nothing of may be NULL. */
+struct batch
+lane_part(const struct unit *u)
 {
 	const struct batch *whole = u->batch;
 	uint32_t from = u->from, n = part_of(u), at;
@@ -140,7 +139,7 @@ add(const struct lane_tools *t, enum payload_proto proto, const struct unit *u,
 	struct batch part;
 
 	if (is_parted(u)) {
-		part = part_batch(u);
+		part = lane_part(u);
 		b = &part;
 	}
 	return proto == PAYLOAD_V1 ? v1_add(t->v1, b, limit) :

@@ -65,6 +65,9 @@ struct unit *unit_list_pop(struct unit_list *);	/* NULL: empty */
 enum status lane_build(struct lane *, const struct lane_tools *,
     enum payload_proto);
 
+/* What a request has of the unit: all, or a part that borrows all it has. */
+struct batch lane_part(const struct unit *);
+
 /* What is sending goes back to the head of the queue, each unit to go alone. */
 void lane_break_up(struct lane *);
 /* The unit that is sending alone goes in smaller parts.  False: it is as small as can

@@ -7,6 +7,7 @@
  * DIRECTORY/segment/<16 hex>.gone     empty: the newest segment that retention
  *                                     took from a reader, and all before it
  * DIRECTORY/cursor/<name>             cursor.c
+ * DIRECTORY/<folder>/<name>/segment/  aside.h: a spool without cursors
  *
  * A segment is a header, records, and once sealed a footer.  Before that the
  * file is longer than what was written (its blocks are reserved ahead, so that

@@ -247,7 +247,7 @@ list(const struct disk_ops *disk, const char *directory, struct listing *l)
 }
 
 enum status
-recover_verify(const struct disk_ops *disk, const char *directory,
+recover_verify(const struct disk_ops *disk, const char *directory, bool all,
     recover_each_fn *each, void *arg)
 {
 	struct recover_finding f;
@@ -257,7 +257,7 @@ recover_verify(const struct disk_ops *disk, const char *directory,
 
 	for (i = 0; i < l.n && st == ST_OK; i++) {
 		enum status seen = recover_look(disk, directory, l.numbers[i],
-		    true, &f);
+		    all, &f);
 
 		each(l.numbers[i], seen, &f, arg);
 	}

@@ -28,11 +28,11 @@ enum status recover_look(const struct disk_ops *, const char *directory,
     uint64_t number, bool all, struct recover_finding *out);
 
 /* The same for every segment of a directory, in order; a relay may be using it.
- * status is what recover_look() ended with. */
+ * status is what recover_look() ended with.  ST_MISSING: there is none. */
 typedef void recover_each_fn(uint64_t number, enum status,
     const struct recover_finding *, void *arg);
 enum status recover_verify(const struct disk_ops *, const char *directory,
-    recover_each_fn *each, void *arg);
+    bool all, recover_each_fn *each, void *arg);
 
 struct recover_sums {
 	uint64_t segments, bytes;	/* found */

@@ -279,7 +279,9 @@ sync_file(struct segment *s)
 	int64_t before = clock_mono();
 	enum status st = d->sync(d->arg, s->file);
 
-	metric_observe(METRIC_SPOOL_SYNC_SECONDS, clock_mono() - before);
+	if (!s->o.aside)
+		metric_observe(METRIC_SPOOL_SYNC_SECONDS,
+		    clock_mono() - before);
 	return st;
 }
 
@@ -304,10 +306,12 @@ segment_commit(struct segment *s)
 		enter(s, SEGMENT_FAILED); /* S7 */
 		return st;
 	}
-	metric_add(METRIC_SPOOL_WRITTEN, (int64_t)(g.offset - s->end));
-	metric_add(METRIC_SPOOL_RECORDS,
-	    (int64_t)(totals.records - s->totals.records));
-	metric_add(METRIC_SPOOL_COMMITS, 1);
+	if (!s->o.aside) {
+		metric_add(METRIC_SPOOL_WRITTEN, (int64_t)(g.offset - s->end));
+		metric_add(METRIC_SPOOL_RECORDS,
+		    (int64_t)(totals.records - s->totals.records));
+		metric_add(METRIC_SPOOL_COMMITS, 1);
+	}
 	s->end = g.offset;
 	s->wall_ms = wall_ms;
 	s->totals = totals;

@@ -18,6 +18,7 @@ struct segment_opts {
 	uint64_t reserve;		/* bytes reserved at first */
 	uint64_t step;			/* and at a time from then on */
 	enum spool_sync sync;
+	bool aside;			/* not in the metrics of the spool */
 };
 
 /* S4: on disk, with its name, when this returns ST_OK; else not there. */

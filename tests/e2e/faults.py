@@ -85,6 +85,9 @@ with rw.Case("400 is final, and counted") as t:
     rw.wait_for(relay.drained, 30)
     refused = relay.metric("rwrelay_upstream_refused_samples_total")
     t.check(refused > 0, "%d samples refused" % refused)
+    t.check(relay.metric("rwrelay_upstream_rejected_bytes") > 0 and
+            relay.metric("rwrelay_upstream_rejected_lost_samples_total") == 0,
+            "and set aside")
     t.equal(sink.unique() + refused, sent["acked"],
             "delivered and refused are all that was acknowledged")
     t.equal(sink.summary()["reorders"], 0, "in order")

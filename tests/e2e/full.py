@@ -26,7 +26,7 @@ with rw.Case("spool full while the upstream is away") as t:
     relay = t.relay([sink], size="16M", top="retry-after = 1s",
                     spool="\tsegment-size = 1M",
                     upstream="\ttimeout = 2s\n\tread-ahead = 50k")
-    load = t.load(relay, "--edges", 4, "--series", 5000, "--protocol", "2.0",
+    load = t.load(relay, "--edges", 4, "--series", 50000, "--protocol", "2.0",
                   "--kinds", "stale,exemplar", "--max-backoff", 1)
     full = rw.wait_for(lambda: attempt(relay)[0] == 503, 120, 0.2)
     t.check(full, "refuses when the spool is full")

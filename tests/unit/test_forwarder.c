@@ -25,6 +25,7 @@
 #include "prw/payload.h"
 #include "prw/v1.h"
 #include "prw/v2.h"
+#include "spool/recover.h"
 #include "spool/spool.h"
 
 #define POINTS 3
@@ -281,6 +282,7 @@ rig_new(unsigned n_up, enum forward_protocol protocol)
 			.max_samples = 1000,
 			.max_bytes = 1 << 20,
 			.read_ahead_samples = 5000,
+			.rejected_bytes = 1 << 20,
 			.user_agent = "test",
 		};
 		assert_null(http_url_parse(url[i], &g->opts[i].url));
@@ -707,6 +709,17 @@ an_upstream_that_learnt_two_is_found_under_load(void **state)
 	rig_free(g);
 }
 
+/* So many entries, two records each, in the log of what was refused. */
+static void
+check_rejected(struct rig *g, unsigned n)
+{
+	struct recover_finding f;
+
+	assert_int_equal(recover_look(disk_ram_ops(g->disk),
+	    "/spool/rejected/one", 1, true, &f), ST_OK);
+	assert_int_equal(f.totals.records, 2 * n);
+}
+
 static void
 only_the_poisoned_request_is_set_aside(void **state)
 {
@@ -729,6 +742,7 @@ only_the_poisoned_request_is_set_aside(void **state)
 		assert_int_equal(check_all(g, 0), 0);
 		assert_int_equal(r->came[3][r->poison_number], 0);
 		assert_int_equal(r->reorders, 0);
+		check_rejected(g, 1);
 		rig_free(g);
 	}
 }

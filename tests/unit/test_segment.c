@@ -250,7 +250,7 @@ verifying_finds_what_is_damaged(void **state)
 
 	(void)state;
 	assert_int_equal(commit(5, 100), ST_OK);
-	assert_int_equal(recover_verify(scan.disk, DIR, note, &f), ST_OK);
+	assert_int_equal(recover_verify(scan.disk, DIR, true, note, &f), ST_OK);
 	assert_true(!f.sealed && f.readable);
 	assert_int_equal(f.totals.records, 5);
 	assert_int_equal(f.damaged, 0);
@@ -258,11 +258,11 @@ verifying_finds_what_is_damaged(void **state)
 	bytes = disk_ram_bytes(disk, PATH, &n);
 	bytes[n - FORMAT_FOOTER - 150] ^= 1;
 	before = disk_ram_copy(disk);
-	assert_int_equal(recover_verify(scan.disk, DIR, note, &f), ST_OK);
+	assert_int_equal(recover_verify(scan.disk, DIR, true, note, &f), ST_OK);
 	assert_true(f.sealed && f.readable);
 	assert_in_range(f.damaged, 200, 230);
 	bytes[20] ^= 1;
-	assert_int_equal(recover_verify(scan.disk, DIR, note, &f), ST_OK);
+	assert_int_equal(recover_verify(scan.disk, DIR, true, note, &f), ST_OK);
 	assert_false(f.readable);
 	bytes[20] ^= 1;
 	was = disk_ram_bytes(before, PATH, &m);

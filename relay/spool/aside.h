@@ -1,0 +1,49 @@
+/* aside.h - a small log beside the log, of what did not go the usual way.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * DIRECTORY/FOLDER/NAME is a spool in all that is on disk (format.h), so what
+ * reads a spool reads it.  Each entry is two records of one commit: why it is
+ * here, text of stream 0; then what it is, in a stream of its own that no other
+ * entry is part of.  Both are on disk when aside_put() returns.
+ *
+ * One owner on one thread.  Nothing is made before the first entry.          */
+#ifndef RW_SPOOL_ASIDE_H
+#define RW_SPOOL_ASIDE_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "spool/disk.h"
+
+struct aside;
+
+struct aside_opts {
+	const struct disk_ops *disk;	/* borrowed */
+	const char *directory;		/* the spool's; borrowed */
+	const char *folder, *name;	/* borrowed; as cursor names */
+	uint64_t most_bytes;		/* on disk, but for half a MiB in any
+					   case; the oldest segments go */
+};
+
+struct aside_entry {
+	struct bytes why;		/* stream 0 */
+	int64_t since_ms;		/* wall clock, when it was put aside */
+	struct bytes data;
+	int64_t wall_ms;		/* when it was received */
+};
+
+/* Looks what is there.  ST_NO_MEMORY, or the disk's status. */
+enum status aside_open(const struct aside_opts *, struct aside **out);
+void aside_close(struct aside **);
+
+/* ST_OK: durable.  Else nothing of it is there, and it may be tried again.
+ * *removed counts the entries that had to go for it, of earlier processes
+ * too. */
+enum status aside_put(struct aside *, const struct aside_entry *,
+    uint64_t *removed);
+
+/* On disk, what is reserved included. */
+uint64_t aside_bytes(const struct aside *);
+
+#endif

@@ -28,6 +28,8 @@ struct edge {
 	uint32_t n_series;		/* as last told to the metrics */
 	int64_t heard;			/* clock_mono */
 	_Atomic unsigned in_flight;	/* commits between home and origin */
+	_Atomic unsigned losses;	/* commits that did not become durable */
+	unsigned forgot;		/* losses that the session was told of */
 };
 
 struct home {
@@ -193,21 +195,32 @@ commit_batch_give(struct commit_homes *homes, size_t loop, struct batch **taken)
 /* ---- the way of a commit ---------------------------------------------------------- */
 
 static void
+count(const struct commit *c)
+{
+	const struct batch_counts *all = &c->stored, *old = &c->repeated;
+	int64_t samples = (int64_t)(all->samples - old->samples);
+	int64_t histograms = (int64_t)(all->histograms - old->histograms);
+	int64_t exemplars = (int64_t)(all->exemplars - old->exemplars);
+
+	metric_add(METRIC_SAMPLES, samples);
+	metric_add(METRIC_HISTOGRAMS, histograms);
+	metric_add(METRIC_EXEMPLARS, exemplars);
+	metric_add(METRIC_METADATA, c->n_metadata);
+	metric_add(METRIC_REPEATED,
+	    (int64_t)(old->samples + old->histograms + old->exemplars));
+	metric_group_add(c->from->metrics, METRIC_EDGE_SAMPLES,
+	    samples + histograms + exemplars);
+}
+
+static void
 at_origin(struct loop_msg *msg)
 {
 	struct commit *c = container_of(msg, struct commit, msg);
-	struct batch_counts *n = &c->stored;
 
-	if (c->status == ST_OK) {
-		metric_add(METRIC_SAMPLES, (int64_t)n->samples);
-		metric_add(METRIC_HISTOGRAMS, (int64_t)n->histograms);
-		metric_add(METRIC_EXEMPLARS, (int64_t)n->exemplars);
-		metric_add(METRIC_METADATA, c->n_metadata);
-		metric_group_add(c->from->metrics, METRIC_EDGE_SAMPLES,
-		    (int64_t)(n->samples + n->histograms + n->exemplars));
-	} else {
-		*n = (struct batch_counts){ 0 };
-	}
+	if (c->status == ST_OK)
+		count(c);
+	else
+		c->stored = (struct batch_counts){ 0 };
 	if (c->from)
 		(void)atomic_fetch_sub(&c->from->in_flight, 1);
 	c->from = NULL;
@@ -222,12 +235,25 @@ go_back(struct commit *c, enum status st)
 	loop_post(c->origin, &c->msg, at_origin);
 }
 
+static bool
+has_repeats(const struct commit *c)
+{
+	return c->repeated.samples || c->repeated.histograms ||
+	    c->repeated.exemplars;
+}
+
+/* On the spool's loop, in the order in which the edge's commits were encoded. */
 static void
 durable(struct spool_write *w)
 {
 	struct commit *c = container_of(w, struct commit, write);
+	enum status st = w->status;
 
-	go_back(c, w->status);
+	if (st != ST_OK)
+		(void)atomic_fetch_add(&c->from->losses, 1);
+	else if (has_repeats(c) && atomic_load(&c->from->losses) != c->losses)
+		st = ST_STALE_EPOCH; /* what it repeats may be among them */
+	go_back(c, st);
 }
 
 /* What is to be known of the batch when it is gone. */
@@ -238,6 +264,9 @@ take_figures(struct commit *c)
 	enum status st;
 
 	c->stored = batch_counts(c->batch);
+	c->stored.samples += c->repeated.samples;
+	c->stored.histograms += c->repeated.histograms;
+	c->stored.exemplars += c->repeated.exemplars;
 	c->n_metadata = c->batch->n_metadata;
 	memcpy(c->refused, c->batch->refused, sizeof(c->refused));
 	for (st = ST_OK; st < ST__N; st++) {
@@ -250,10 +279,21 @@ take_figures(struct commit *c)
 		metric_group_add(c->from->metrics, METRIC_EDGE_REJECTED, all);
 }
 
+/* What has been lost on its way to the disk is new when it comes again. */
+static void
+note_losses(struct edge *e, struct commit *c)
+{
+	c->losses = atomic_load(&e->losses);
+	if (c->losses == e->forgot)
+		return;
+	e->forgot = c->losses;
+	session_forget(e->session);
+}
+
 static enum status
 encode(struct home *h, struct commit *c)
 {
-	struct session_place place;
+	struct session_record r = { .epoch = 0 };
 	uint32_t n_before;
 	enum status st;
 
@@ -267,8 +307,10 @@ encode(struct home *h, struct commit *c)
 		return st;
 	c->from->heard = loop_now(h->loop);
 	(void)atomic_fetch_add(&c->from->in_flight, 1);
+	note_losses(c->from, c);
 	n_before = session_n_series(c->from->session);
-	st = session_encode(c->from->session, c->batch, &c->record, &place);
+	st = session_encode(c->from->session, c->batch, c->body, &c->record,
+	    &r);
 	if (session_n_series(c->from->session) > n_before)
 		metric_add(METRIC_SERIES_DEFINED,
 		    session_n_series(c->from->session) - n_before);
@@ -281,9 +323,10 @@ encode(struct home *h, struct commit *c)
 	}
 	if (st != ST_OK && st != ST_END)
 		return st;
+	c->repeated = r.repeated;
 	take_figures(c);
-	c->write.epoch = place.epoch;
-	c->write.stream = place.stream;
+	c->write.epoch = r.epoch;
+	c->write.stream = r.stream;
 	return st;
 }
 
@@ -297,14 +340,17 @@ at_home(struct loop_msg *msg)
 
 	commit_batch_give(homes, i, &c->batch);
 	c->encoded(c);
-	if (st != ST_OK) {
-		go_back(c, st);
-		return;
-	}
-	c->write.data = buf_bytes(&c->record);
-	c->write.wall_ms = c->received_wall_ms;
 	c->write.done = durable;
-	spool_submit(homes->spool, &c->write);
+	if (st == ST_OK) {
+		c->write.data = buf_bytes(&c->record);
+		c->write.wall_ms = c->received_wall_ms;
+		spool_submit(homes->spool, &c->write);
+	} else if (st == ST_END && has_repeats(c)) {
+		/* answered when what it repeats is durable */
+		spool_follow(homes->spool, &c->write);
+	} else {
+		go_back(c, st);
+	}
 }
 
 void
@@ -314,7 +360,7 @@ commit_start(struct commit_homes *homes, struct commit *c)
 
 	c->homes = homes;
 	c->from = NULL;
-	c->stored = (struct batch_counts){ 0 };
+	c->stored = c->repeated = (struct batch_counts){ 0 };
 	c->n_metadata = 0;
 	memset(c->refused, 0, sizeof(c->refused));
 	/* also when home is here: a turn's order stays that of arrival */

@@ -29,6 +29,7 @@ struct commit {
 	struct loop *origin;		/* borrowed */
 	char edge[EDGE_NAME_MAX + 1];
 	struct batch *batch;		/* given: not there any more when done */
+	struct hash128 body;		/* of the request, as it came */
 	int64_t received_wall_ms;
 	void (*encoded)(struct commit *);	/* the batch is gone; on the home's loop,
 					   while nobody else has the commit */
@@ -39,13 +40,15 @@ struct commit {
 	/* the result */
 	enum status status;		/* ST_OK: durable; ST_END: nothing was there
 					   to store; else nothing is kept */
-	struct batch_counts stored;
+	struct batch_counts stored;	/* those that were there already included */
+	struct batch_counts repeated;	/* those */
 	uint32_t n_metadata;		/* stored beside them */
 	uint32_t refused[ST__N];	/* points, by reason */
 
 	/* commit.c's */
 	struct commit_homes *homes;
 	struct edge *from;
+	unsigned losses;		/* of the edge, when it was encoded */
 	struct buf record;		/* owned; buf_init by commit_init */
 	struct spool_write write;
 	struct loop_msg msg;

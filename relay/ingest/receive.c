@@ -423,6 +423,9 @@ end(struct http_request *rq)
 		end_early(in, st);
 		return;
 	}
+	in->commit.body = hash128(&d->ingest->key, in->packed.data,
+	    in->packed.len);
+	in->commit.body.lo += in->proto;
 	/* nothing of the batch is in it */
 	buf_reset(&in->packed, KEEP_BODY);
 	in->commit.batch = b;

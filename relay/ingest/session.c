@@ -1,29 +1,19 @@
 /* session.c - series by hash, definitions, records.
  * SPDX-License-Identifier: Apache-2.0
  *
- * keys[id] is the hash of the label block that a series was first seen with, and
- * `slot` an open-addressing table of ids by it.  A block that is not in order, or has
- * empty values, may come in many forms: such a series is also entered in `alias`
- * under a canonical hash of its sorted labels, and under other forms as they come. */
+ * `now` has the series of this epoch, by the ids of the encoder; `before` those of the
+ * epoch before it, for what each was given last, until all have been met again.  */
 #include "ingest/session.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ingest/known.h"
 #include "series/codec.h"
 #include "spool/spool.h"
 
-#define SLOTS_MIN 64
-/* a form more for each series, and some: past it other forms are parsed anew */
-#define ALIASES_SPARE 1024
 #define SYMBOL_BYTES_PER_SERIES 1024
-
-struct alias {
-	struct hash128 key;
-	uint32_t id;
-	bool used;
-};
 
 struct session {
 	char *name;			/* owned */
@@ -35,12 +25,9 @@ struct session {
 
 	uint64_t epoch;			/* of all below; 0: none yet */
 	uint32_t stream;
-	struct hash128 *keys;		/* owned, by id */
-	uint32_t cap_keys;
-	uint32_t *slot;			/* owned; id + 1, 0: empty */
-	uint32_t n_slots;		/* a power of two */
-	struct alias *alias;		/* owned */
-	uint32_t n_alias, n_aliases;	/* room (power of two or 0), used */
+	struct known now, before;
+	uint32_t unmet;			/* of before, that were given something */
+	struct repeats repeats;
 };
 
 enum status
@@ -79,18 +66,6 @@ fail:
 	return st;
 }
 
-static void
-drop_tables(struct session *s)
-{
-	free(s->keys);
-	free(s->slot);
-	free(s->alias);
-	s->keys = NULL;
-	s->slot = NULL;
-	s->alias = NULL;
-	s->cap_keys = s->n_slots = s->n_alias = s->n_aliases = 0;
-}
-
 void
 session_free(struct session **taken)
 {
@@ -99,7 +74,8 @@ session_free(struct session **taken)
 	*taken = NULL;
 	if (!s)
 		return;
-	drop_tables(s);
+	known_fini(&s->now);
+	known_fini(&s->before);
 	encoder_free(&s->encoder);
 	free(s->name);
 	free(s);
@@ -120,121 +96,11 @@ session_n_series(const struct session *s)
 size_t
 session_size(const struct session *s)
 {
-	return sizeof(*s) + s->n_name + 1 +
-	    (size_t)s->cap_keys * sizeof(*s->keys) +
-	    (size_t)s->n_slots * sizeof(*s->slot) +
-	    (size_t)s->n_alias * sizeof(*s->alias) + encoder_size(s->encoder);
-}
-
-/* ---- the table of first forms ----------------------------------------------- */
-
-static uint32_t
-slot_find(const struct session *s, struct hash128 key)
-{
-	uint32_t i, id, mask = s->n_slots - 1;
-
-	if (!s->n_slots)
-		return SERIES_NONE;
-	for (i = (uint32_t)key.lo & mask; s->slot[i]; i = (i + 1) & mask) {
-		id = s->slot[i] - 1;
-		if (hash128_eq(s->keys[id], key))
-			return id;
-	}
-	return SERIES_NONE;
-}
-
-static void
-slot_put(struct session *s, uint32_t id)
-{
-	uint32_t i, mask = s->n_slots - 1;
-
-	for (i = (uint32_t)s->keys[id].lo & mask; s->slot[i];
-	    i = (i + 1) & mask)
-		;
-	s->slot[i] = id + 1;
-}
-
-/* Room for one more series in keys and slot. */
-static enum status
-make_room(struct session *s)
-{
-	uint32_t id, n = encoder_n_series(s->encoder), more;
-	struct hash128 *keys;
-	uint32_t *slot;
-
-	if (n == s->cap_keys) {
-		/* half as much again: less is held in vain than by doubling */
-		more = s->cap_keys + s->cap_keys / 2 + SLOTS_MIN;
-		keys = realloc(s->keys, (size_t)more * sizeof(*keys));
-		if (!keys)
-			return ST_NO_MEMORY;
-		s->keys = keys;
-		s->cap_keys = more;
-	}
-	if ((uint64_t)n * 4 < (uint64_t)s->n_slots * 3)
-		return ST_OK;
-	more = s->n_slots ? s->n_slots * 2 : SLOTS_MIN;
-	slot = calloc(more, sizeof(*slot));
-	if (!slot)
-		return ST_NO_MEMORY;
-	free(s->slot);
-	s->slot = slot;
-	s->n_slots = more;
-	for (id = 0; id < n; id++)
-		slot_put(s, id);
-	return ST_OK;
+	return sizeof(*s) + s->n_name + 1 + known_size(&s->now) +
+	    known_size(&s->before) + encoder_size(s->encoder);
 }
 
 /* ---- other forms of a series --------------------------------------------------- */
-
-static uint32_t
-alias_find(const struct session *s, struct hash128 key)
-{
-	uint32_t i, mask = s->n_alias - 1;
-
-	if (!s->n_alias)
-		return SERIES_NONE;
-	for (i = (uint32_t)key.lo & mask; s->alias[i].used; i = (i + 1) & mask)
-		if (hash128_eq(s->alias[i].key, key))
-			return s->alias[i].id;
-	return SERIES_NONE;
-}
-
-static void
-alias_enter(struct alias *table, uint32_t mask, struct alias a)
-{
-	uint32_t i;
-
-	for (i = (uint32_t)a.key.lo & mask; table[i].used; i = (i + 1) & mask)
-		;
-	table[i] = a;
-}
-
-/* A table that cannot grow costs time later, nothing else. */
-static void
-alias_put(struct session *s, struct hash128 key, uint32_t id)
-{
-	uint32_t i, more;
-	struct alias *table;
-
-	if (s->n_aliases >=
-	    2 * (uint64_t)encoder_n_series(s->encoder) + ALIASES_SPARE)
-		return;
-	if ((uint64_t)s->n_aliases * 4 >= (uint64_t)s->n_alias * 3) {
-		more = s->n_alias ? s->n_alias * 2 : SLOTS_MIN;
-		table = calloc(more, sizeof(*table));
-		if (!table)
-			return;
-		for (i = 0; i < s->n_alias; i++)
-			if (s->alias[i].used)
-				alias_enter(table, more - 1, s->alias[i]);
-		free(s->alias);
-		s->alias = table;
-		s->n_alias = more;
-	}
-	alias_enter(s->alias, s->n_alias - 1, (struct alias){ key, id, true });
-	s->n_aliases++;
-}
 
 static struct hash128
 canonical_key(const struct session *s, const struct label *label, uint32_t n)
@@ -287,20 +153,35 @@ came_sorted(const struct batch *b, const struct batch_entry *e,
 
 /* ---- an entry -------------------------------------------------------------------- */
 
+/* What the series was given last in the epoch before. */
+static void
+take_over(struct session *s, struct hash128 key, uint32_t id)
+{
+	uint32_t was = known_find(&s->before, key);
+
+	if (was == SERIES_NONE || s->before.last[was].kind == LAST_NONE)
+		return;
+	s->now.last[id] = s->before.last[was];
+	s->before.last[was].kind = LAST_NONE;
+	if (--s->unmet == 0)
+		known_fini(&s->before);
+}
+
 static enum status
 define(struct session *s, struct hash128 key, const struct label *label,
     uint32_t n, uint32_t *id)
 {
-	enum status st = make_room(s);
+	enum status st;
 
-	if (st != ST_OK)
-		return st;
+	if (!known_room(&s->now))
+		return ST_NO_MEMORY;
 	st = encoder_define(s->encoder, label, n, id);
 	if (st != ST_OK)
 		return st;
-	assert(*id < s->cap_keys);
-	s->keys[*id] = key;
-	slot_put(s, *id);
+	assert(*id == s->now.n);
+	known_add(&s->now, key);
+	if (s->unmet)
+		take_over(s, key, *id);
 	return ST_OK;
 }
 
@@ -333,18 +214,18 @@ meet(struct session *s, const struct batch *b, struct batch_entry *e)
 	/* in order, and never seen from this edge in another form: the usual
 	 * sender, which needs no second hash.  (A series that comes in order
 	 * first and in another form later is defined twice; that costs bytes.) */
-	if (!s->n_aliases && came_sorted(b, e, label, n))
+	if (!s->now.n_aliases && came_sorted(b, e, label, n))
 		return define(s, e->key, label, n, &e->id);
 
 	canonical = canonical_key(s, label, n);
-	e->id = alias_find(s, canonical);
+	e->id = known_find_alias(&s->now, canonical);
 	if (e->id != SERIES_NONE) {
-		alias_put(s, e->key, e->id);
+		known_add_alias(&s->now, e->key, e->id);
 		return ST_OK;
 	}
 	st = define(s, e->key, label, n, &e->id);
 	if (st == ST_OK)
-		alias_put(s, canonical, e->id);
+		known_add_alias(&s->now, canonical, e->id);
 	return st;
 }
 
@@ -358,14 +239,11 @@ find(struct session *s, const struct batch *b, struct batch_entry *e,
 		return ST_OK;
 	if (before != SERIES_NONE)
 		guess = encoder_next(s->encoder, before);
-	if (guess < encoder_n_series(s->encoder) &&
-	    hash128_eq(s->keys[guess], e->key)) {
+	if (known_is(&s->now, guess, e->key)) {
 		e->id = guess;
 		return ST_OK;
 	}
-	e->id = slot_find(s, e->key);
-	if (e->id == SERIES_NONE)
-		e->id = alias_find(s, e->key);
+	e->id = known_find(&s->now, e->key);
 	return e->id == SERIES_NONE ? meet(s, b, e) : ST_OK;
 }
 
@@ -374,23 +252,27 @@ find(struct session *s, const struct batch *b, struct batch_entry *e,
 static void
 restart(struct session *s, uint64_t epoch)
 {
-	drop_tables(s);
+	uint32_t i;
+
+	known_fini(&s->before);
+	s->before = s->now;
+	s->now = (struct known){ 0 };
+	s->unmet = 0;
+	for (i = 0; i < s->before.n; i++)
+		s->unmet += s->before.last[i].kind != LAST_NONE;
+	if (!s->unmet)
+		known_fini(&s->before);
 	encoder_restart(s->encoder);
 	s->epoch = epoch;
 	s->stream = spool_stream_new(s->spool, epoch);
 }
 
-enum status
-session_encode(struct session *s, struct batch *b, struct buf *out,
-    struct session_place *place)
+static enum status
+find_all(struct session *s, struct batch *b)
 {
-	uint64_t epoch = spool_epoch(s->spool);
 	uint32_t i, before = SERIES_NONE;
-	struct batch_counts left;
 	enum status st;
 
-	if (epoch != s->epoch)
-		restart(s, epoch);
 	for (i = 0; i < b->n_entries; i++) {
 		struct batch_entry *e = &b->entries[i];
 
@@ -400,18 +282,43 @@ session_encode(struct session *s, struct batch *b, struct buf *out,
 		if (e->refused == ST_OK)
 			before = e->id;
 	}
+	return ST_OK;
+}
+
+enum status
+session_encode(struct session *s, struct batch *b, struct hash128 body,
+    struct buf *out, struct session_record *r)
+{
+	uint64_t epoch = spool_epoch(s->spool);
+	enum status st;
+
+	if (epoch != s->epoch)
+		restart(s, epoch);
+	st = find_all(s, b);
+	if (st != ST_OK)
+		return st;
 	batch_settle(b);
-	left = batch_counts(b);
-	if (!left.samples && !left.histograms && !left.exemplars &&
+	r->repeated = repeats_take(&s->repeats, &s->canonical, body,
+	    s->now.last, b);
+	if (!b->n_samples && !b->n_histograms && !b->n_exemplars &&
 	    !b->n_metadata)
 		return ST_END;
 	st = encoder_encode(s->encoder, b, out);
 	if (st != ST_OK) {
 		/* half a record may have gone into its state */
 		s->epoch = 0;
+		session_forget(s);
 		return st;
 	}
-	place->epoch = s->epoch;
-	place->stream = s->stream;
+	r->epoch = s->epoch;
+	r->stream = s->stream;
 	return ST_OK;
+}
+
+void
+session_forget(struct session *s)
+{
+	repeats_forget(&s->repeats, s->now.last, s->now.n);
+	known_fini(&s->before);
+	s->unmet = 0;
 }

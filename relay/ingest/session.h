@@ -5,7 +5,8 @@
  * A series is found by the keyed hash of its label block, first by looking at the
  * series that followed the one before the last time, then in a table.  Labels are
  * parsed and judged when a series is first seen, at no cost per sample later.  State
- * begins anew with each epoch of the spool, as records do.
+ * begins anew with each epoch of the spool, as records do; only what each series was
+ * given last is remembered, so that a repeat is known again (repeat.h).
  * A session belongs to the loop of its home worker.                         */
 #ifndef RW_INGEST_SESSION_H
 #define RW_INGEST_SESSION_H
@@ -31,17 +32,22 @@ enum status session_new(struct bytes name, const struct session_opts *,
     struct spool *, struct session **out);
 void session_free(struct session **);
 
-/* Where a record belongs (struct spool_write). */
-struct session_place {
-	uint64_t epoch;
+struct session_record {
+	uint64_t epoch;			/* where it belongs (struct spool_write) */
 	uint32_t stream;
+	struct batch_counts repeated;	/* points that were left out: repeat.h */
 };
 
-/* Settles the batch and appends its record to out, of the epoch in `place`.  A series
- * whose labels will not do is refused alone (batch->refused).  ST_END: nothing is
- * left to store.  ST_SERIES_LIMIT, ST_NO_MEMORY, ST_TOO_LARGE: nothing was done. */
-enum status session_encode(struct session *, struct batch *, struct buf *out,
-    struct session_place *place);
+/* Settles the batch and appends its record to out.  `body` is the hash of the request
+ * as it came.  A series whose labels will not do is refused alone (batch->refused).
+ * What is stored already, or on its way, is left out.  ST_END: nothing is left to
+ * store (r->repeated is set).  ST_SERIES_LIMIT, ST_NO_MEMORY, ST_TOO_LARGE: nothing
+ * was done. */
+enum status session_encode(struct session *, struct batch *,
+    struct hash128 body, struct buf *out, struct session_record *r);
+/* Something that was encoded has not become durable: what comes again is stored
+ * again. */
+void session_forget(struct session *);
 
 struct bytes session_name(const struct session *);
 uint32_t session_n_series(const struct session *);

@@ -64,6 +64,7 @@ struct spool {
 	struct retain retain;
 	struct readers readers;
 	struct slot *slots;		/* owned, by number */
+	struct spool_write *followers;	/* borrowed; done after the next commit */
 	struct slot *current;		/* one of them, or NULL */
 	uint64_t highest;		/* number given last */
 
@@ -519,6 +520,34 @@ spool_submit(struct spool *s, struct spool_write *w)
 }
 
 static void
+on_follow(struct loop_msg *msg)
+{
+	struct spool_write *w = container_of(msg, struct spool_write, msg);
+
+	w->next = w->spool->followers;
+	w->spool->followers = w;
+}
+
+void
+spool_follow(struct spool *s, struct spool_write *w)
+{
+	w->spool = s;
+	loop_post(s->loop, &w->msg, on_follow);
+}
+
+static void
+finish_followers(struct spool *s)
+{
+	struct spool_write *w = s->followers, *next;
+
+	s->followers = NULL;
+	for (; w; w = next) {
+		next = w->next;
+		finish(w, ST_OK);
+	}
+}
+
+static void
 commit(struct spool *s, struct slot *slot)
 {
 	enum status st = segment_commit(slot->segment);
@@ -552,6 +581,7 @@ commit_all(struct spool *s)
 	}
 	if (any)
 		readers_wake(&s->readers);
+	finish_followers(s);
 	return any;
 }
 

@@ -87,6 +87,9 @@ struct spool_write {
 /* Any thread.  Records of one writer loop are appended in the order of its
  * calls. */
 void spool_submit(struct spool *, struct spool_write *);
+/* Any thread.  Nothing is written: done, with ST_OK, when it is decided what became of
+ * everything that this writer loop has submitted before. */
+void spool_follow(struct spool *, struct spool_write *);
 
 /* A stream number, 1, 2, ..., that no other stream of the epoch has.  Any thread. */
 uint32_t spool_stream_new(struct spool *, uint64_t epoch);

@@ -337,7 +337,7 @@ put(struct rig *g, int edge)
 {
 	struct batch *b = batch_new(1 << 20, 0);
 	struct sent *s = calloc(1, sizeof(*s));
-	struct session_place place;
+	struct session_record place;
 	char text[POINTS][2];
 	uint32_t i;
 
@@ -367,7 +367,8 @@ put(struct rig *g, int edge)
 		};
 	}
 	buf_init(&s->record, 1 << 20);
-	assert_int_equal(session_encode(g->session[edge], b, &s->record,
+	assert_int_equal(session_encode(g->session[edge], b,
+	    (struct hash128){ (uint64_t)g->stored[edge], 0 }, &s->record,
 	    &place), ST_OK);
 	s->write = (struct spool_write){
 		.epoch = place.epoch, .stream = place.stream,

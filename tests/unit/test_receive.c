@@ -592,6 +592,109 @@ stored_before_it_is_answered(void **state)
 	}
 }
 
+/* ---- repeats -------------------------------------------------------------------------------------- */
+
+/* Until the segment is rolled; an edge that is silent is forgotten. */
+static void
+an_hour_passes(void)
+{
+	struct edge *e;
+	int i;
+
+	for (i = 0; i < 7; i++) {
+		fake_pass(600 * CLOCK_S);
+		e = post(&v2, body_of(&v2, 100, 1, 0));
+		assert_int_equal(code(e), 204);
+		edge_leave(&e, ST_OK);
+	}
+	assert_int_equal(stored(), 7);
+}
+
+static void
+a_repeat_is_answered_and_not_stored(void **state)
+{
+	static uint8_t copy[1024];
+	int64_t repeated = metric_read(METRIC_REPEATED);
+	struct bytes body = body_of(&v2, 0, 5, 1);
+	struct edge *e;
+	int i;
+
+	(void)state;
+	memcpy(copy, body.p, body.n);
+	body.p = copy;
+	for (i = 0; i < 4; i++) {
+		uint64_t epoch = spool_epoch(rig.spool);
+
+		if (i == 2) {
+			an_hour_passes();
+			assert_true(spool_epoch(rig.spool) > epoch);
+		}
+		/* each comes to another worker */
+		e = post(&v2, body);
+		assert_int_equal(code(e), 400);
+		assert_string_equal(written(e), "5 0 0");
+		assert_int_equal(stored(), i == 0);
+		edge_leave(&e, ST_OK);
+	}
+	assert_int_equal(metric_read(METRIC_REPEATED) - repeated, 15);
+}
+
+static void
+a_repeat_waits_for_the_disk(void **state)
+{
+	struct bytes body = body_of(&v2, 0, 5, 0);
+	struct edge *first, *second;
+
+	(void)state;
+	first = edge_new();
+	say_request(first, &v2, body);
+	edge_leave(&first, ST_GONE);
+	second = edge_new();
+	say_request(second, &v2, body);
+	assert_int_equal(code(second), 0);
+	fake_turn(rig.spool_loop);
+	settle_but_spool();
+	assert_int_equal(code(second), 204);
+	assert_string_equal(written(second), "5 0 0");
+	assert_int_equal(stored(), 1);
+	edge_leave(&second, ST_OK);
+}
+
+/* All of it, and one with something new beside it. */
+static void
+a_repeat_of_what_failed_is_refused(void **state)
+{
+	struct edge *e[3];
+	struct bytes body;
+	int i;
+
+	(void)state;
+	e[0] = post(&v2, body_of(&v2, 9, 1, 0));
+	edge_leave(&e[0], ST_OK);
+	assert_int_equal(stored(), 1);
+	body = body_of(&v2, 0, 5, 0);
+	for (i = 0; i < 3; i++) {
+		e[i] = edge_new();
+		say_request(e[i], &v2, body);
+	}
+	disk_ram_fail_kind(rig.disk, 0);
+	disk_ram_fail(rig.disk, 0, 1000, ST_DISK);
+	fake_settle();
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(code(e[i]), 503);
+		edge_leave(&e[i], ST_OK);
+	}
+	assert_int_equal(stored(), 0);
+	disk_ram_fail(rig.disk, 0, 0, ST_OK);
+	fake_pass(60 * CLOCK_S);
+	for (i = 0; i < 2; i++) {
+		e[0] = post(&v2, body);
+		assert_int_equal(code(e[0]), 204);
+		assert_int_equal(stored(), i == 0);
+		edge_leave(&e[0], ST_OK);
+	}
+}
+
 static void
 a_body_in_chunks(void **state)
 {
@@ -1044,6 +1147,9 @@ main(void)
 		CASE(types_and_encodings),
 		CASE(refused_by_its_head),
 		CASE(stored_before_it_is_answered),
+		CASE(a_repeat_is_answered_and_not_stored),
+		CASE(a_repeat_waits_for_the_disk),
+		CASE(a_repeat_of_what_failed_is_refused),
 		CASE(a_body_in_chunks),
 		CASE(one_connection_many_requests),
 		CASE(nothing_to_store_is_a_success),

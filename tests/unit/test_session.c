@@ -102,7 +102,7 @@ struct pair {
 	struct session *session;
 	struct decoder *decoder;
 	struct buf record;
-	struct session_place place;
+	struct session_record place;
 };
 
 static struct session_opts opts = {
@@ -136,11 +136,28 @@ tear_down(void **state)
 	return 0;
 }
 
+/* Each in a request of its own. */
 static enum status
 encode(struct pair *p, struct batch *b)
 {
+	static uint64_t bodies;
+
 	buf_reset(&p->record, 0);
-	return session_encode(p->session, b, &p->record, &p->place);
+	return session_encode(p->session, b, (struct hash128){ ++bodies, 1 },
+	    &p->record, &p->place);
+}
+
+/* As the request of this number, whatever it has. */
+static enum status
+encode_as(struct pair *p, struct batch **taken, uint64_t body)
+{
+	enum status st;
+
+	buf_reset(&p->record, 0);
+	st = session_encode(p->session, *taken, (struct hash128){ body, 2 },
+	    &p->record, &p->place);
+	batch_free(taken);
+	return st;
 }
 
 static struct batch *
@@ -299,6 +316,208 @@ an_epoch_begins_anew(void **state)
 	batch_free(&b);
 }
 
+/* ---- repeats ---- */
+
+#define REPEATED(p, n) assert_int_equal((p)->place.repeated.samples, n)
+
+static void
+what_came_again_is_left_out(void **state)
+{
+	static const char *const block[] = { "a=1", "a=2", "a=3" };
+	struct pair *p = *state;
+	struct batch *b = batch_of(block, 2, 1000), *back;
+
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	REPEATED(p, 0);
+	back = decode(p);
+	batch_free(&back);
+	/* in a request of other bytes, too */
+	b = batch_of(block, 2, 1000);
+	assert_int_equal(encode_as(p, &b, 2), ST_END);
+	REPEATED(p, 2);
+	b = batch_of(block, 3, 1000);
+	assert_int_equal(encode_as(p, &b, 3), ST_OK);
+	REPEATED(p, 2);
+	back = decode(p);
+	assert_int_equal(back->n_samples, 1);
+	assert_string_equal(text_of(p, back, 0), "a=3");
+	batch_free(&back);
+}
+
+static void
+another_value_at_the_same_time_is_none(void **state)
+{
+	static const char *const block[] = { "a=1" };
+	static const uint64_t bits[] = { 7, STALE_MARKER, 7, 8, 7 };
+	struct pair *p = *state;
+	struct batch *b, *back;
+	size_t i;
+
+	for (i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		b = batch_of(block, 1, 1000);
+		b->samples[0].bits = bits[i];
+		assert_int_equal(encode_as(p, &b, bits[i]), ST_OK);
+		REPEATED(p, 0);
+		back = decode(p);
+		assert_true(back->samples[0].bits == bits[i]);
+		batch_free(&back);
+		/* and each of them, sent again, is one */
+		b = batch_of(block, 1, 1000);
+		b->samples[0].bits = bits[i];
+		assert_int_equal(encode_as(p, &b, bits[i]), ST_END);
+		REPEATED(p, 1);
+	}
+}
+
+/* Three points of one series, and an exemplar. */
+static struct batch *
+backlog(int64_t ms)
+{
+	static const char *const block[] = { "a=1", "a=1", "a=1" };
+	struct batch *b = batch_of(block, 3, ms);
+	uint32_t i;
+
+	for (i = 0; i < 3; i++)
+		b->samples[i].ms += i;
+	b->exemplars = arena_take_array(b->arena, 1, sizeof(*b->exemplars));
+	b->exemplars[0] = (struct batch_exemplar){ .ms = ms, .bits = 1 };
+	b->n_exemplars = 1;
+	return b;
+}
+
+static void
+a_request_is_known_again_as_a_whole(void **state)
+{
+	static const char *const block[] = { "a=1" };
+	struct pair *p = *state;
+	struct batch *b = backlog(1000), *back;
+
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	back = decode(p);
+	assert_int_equal(back->n_samples, 3);
+	batch_free(&back);
+	b = backlog(1000);
+	assert_int_equal(encode_as(p, &b, 1), ST_END);
+	REPEATED(p, 3);
+	assert_int_equal(p->place.repeated.exemplars, 1);
+	/* but not once the series went on */
+	b = batch_of(block, 1, 2000);
+	assert_int_equal(encode_as(p, &b, 2), ST_OK);
+	back = decode(p);
+	batch_free(&back);
+	b = backlog(1000);
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	REPEATED(p, 0);
+	back = decode(p);
+	assert_int_equal(back->n_samples, 3);
+	assert_int_equal(back->n_exemplars, 1);
+	batch_free(&back);
+}
+
+static void
+metadata_that_comes_again_alone_is_sent_on(void **state)
+{
+	static const char *const block[] = { "a=1" };
+	const struct batch_metadata m = {
+		.series = SERIES_NONE, .type = 1,
+		.family = BYTES_LIT("f"), .help = BYTES_LIT("h"),
+	};
+	struct pair *p = *state;
+	struct batch *b, *back;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		b = batch_of(block, 0, 0);
+		b->metadata = arena_take_array(b->arena, 1, sizeof(m));
+		b->metadata[0] = m;
+		b->n_metadata = 1;
+		assert_int_equal(encode_as(p, &b, 1), ST_OK);
+		back = decode(p);
+		assert_int_equal(back->n_metadata, 1);
+		batch_free(&back);
+	}
+}
+
+static struct batch *
+histogram_of(int64_t ms, uint64_t bucket)
+{
+	static const char *const block[] = { "a=1" };
+	struct batch *b = batch_of(block, 1, ms);
+	struct batch_histogram *h;
+
+	b->n_samples = 0;
+	b->n_histograms = 1;
+	h = b->histograms = arena_take_array(b->arena, 1, sizeof(*h));
+	*h = (struct batch_histogram){ .ms = ms, .count = bucket };
+	h->positive.n_spans = h->positive.n_buckets = 1;
+	h->positive.spans = arena_take_array(b->arena, 1,
+	    sizeof(struct batch_span));
+	h->positive.spans[0] = (struct batch_span){ 3, 1 };
+	h->positive.buckets = arena_take_array(b->arena, 1, sizeof(uint64_t));
+	h->positive.buckets[0] = bucket;
+	return b;
+}
+
+static void
+histograms_are_known_by_all_they_hold(void **state)
+{
+	struct pair *p = *state;
+	struct batch *b = histogram_of(1000, 5);
+
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	b = histogram_of(1000, 5);
+	assert_int_equal(encode_as(p, &b, 2), ST_END);
+	assert_int_equal(p->place.repeated.histograms, 1);
+	b = histogram_of(1000, 6);
+	assert_int_equal(encode_as(p, &b, 3), ST_OK);
+	assert_int_equal(p->place.repeated.histograms, 0);
+	b = histogram_of(2000, 6);
+	assert_int_equal(encode_as(p, &b, 4), ST_OK);
+	assert_int_equal(p->place.repeated.histograms, 0);
+}
+
+static void
+a_new_epoch_does_not_forget(void **state)
+{
+	/* in order, out of order, and only ever out of order */
+	static const char *const block[] = { "a=1", "b=1,a=1", "d=1,c=1" };
+	struct pair *p = *state;
+	struct batch *b = batch_of(block, 3, 1000);
+	size_t held;
+
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	held = session_size(p->session);
+	epoch++;
+	b = batch_of(block, 3, 1000);
+	assert_int_equal(encode_as(p, &b, 1), ST_END);
+	REPEATED(p, 3);
+	/* when all have been met again nothing is kept twice */
+	assert_true(session_size(p->session) <= held);
+	epoch++;
+	b = batch_of(block, 2, 2000);
+	assert_int_equal(encode_as(p, &b, 2), ST_OK);
+	b = batch_of(block, 3, 1000);
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	REPEATED(p, 1);
+}
+
+static void
+what_was_lost_is_stored_again(void **state)
+{
+	static const char *const block[] = { "a=1", "a=2" };
+	struct pair *p = *state;
+	struct batch *b = batch_of(block, 2, 1000);
+
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	epoch++;
+	b = batch_of(block, 1, 1000);
+	assert_int_equal(encode_as(p, &b, 2), ST_END);
+	session_forget(p->session);
+	b = batch_of(block, 2, 1000);
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	REPEATED(p, 0);
+}
+
 int
 main(void)
 {
@@ -315,6 +534,20 @@ main(void)
 		    the_series_limit_stores_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_epoch_begins_anew, set_up,
 		    tear_down),
+		cmocka_unit_test_setup_teardown(
+		    what_came_again_is_left_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    another_value_at_the_same_time_is_none, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    a_request_is_known_again_as_a_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    metadata_that_comes_again_alone_is_sent_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    histograms_are_known_by_all_they_hold, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    a_new_epoch_does_not_forget, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    what_was_lost_is_stored_again, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,53 @@
+/* known.h - the series of an edge, found by the hashes of their label blocks.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * `keys` has for each series the hash of the block that it was first seen with, and
+ * `slot` is an open-addressing table of series by it.  A block that is not in order, or
+ * has empty values, may come in many forms: such a series is also entered in `alias`
+ * under a canonical hash of its sorted labels, and under other forms as they come.
+ * Series are numbered from 0.  Zero-initialised is empty.                   */
+#ifndef RW_INGEST_KNOWN_H
+#define RW_INGEST_KNOWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "ingest/repeat.h"
+#include "series/batch.h"
+
+struct known_alias;
+
+struct known {
+	struct hash128 *keys;		/* owned, by series */
+	struct last *last;		/* owned, by series */
+	uint32_t n, cap;
+	uint32_t *slot;			/* owned; series + 1, 0: empty */
+	uint32_t n_slots;		/* a power of two */
+	struct known_alias *alias;	/* owned */
+	uint32_t n_alias, n_aliases;	/* room (power of two or 0), used */
+};
+
+void known_fini(struct known *);
+
+/* Room for one more series.  False: out of memory. */
+bool known_room(struct known *);
+/* The next series; there is room. */
+void known_add(struct known *, struct hash128 key);
+/* Another form of a series.  If there is no room it will be met again. */
+void known_add_alias(struct known *, struct hash128 key, uint32_t series);
+
+/* SERIES_NONE: not known. */
+uint32_t known_find_alias(const struct known *, struct hash128 key);
+uint32_t known_find(const struct known *, struct hash128 key);
+
+static inline bool
+known_is(const struct known *k, uint32_t series, struct hash128 key)
+{
+	return series < k->n && hash128_eq(k->keys[series], key);
+}
+
+size_t known_size(const struct known *);
+
+#endif

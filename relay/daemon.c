@@ -29,6 +29,7 @@
 #include "io/listener.h"
 #include "io/loop.h"
 #include "io/worker.h"
+#include "series/codec.h"
 #include "spool/disk.h"
 #include "spool/spool.h"
 
@@ -231,17 +232,13 @@ open_gates(struct daemon *d)
 static enum status
 open_spool(struct daemon *d)
 {
-	const struct spool_opts *so = &d->config->spool;
+	struct spool_opts so = d->config->spool;
 	enum status st;
 
+	so.edge_of = codec_edge;
 	st = loop_new("spool", &d->spool_loop);
-	if (st == ST_OK)
-		st = spool_open(so, &disk_posix, d->spool_loop, &d->spool);
-	if (st != ST_OK)
-		log_error("spool-failed", "directory=%s reason=%s why=\"%s\"",
-		    so->directory, status_info(st)->word,
-		    status_info(st)->sentence);
-	return st;
+	return st == ST_OK ? spool_open(&so, &disk_posix, d->spool_loop,
+	    &d->spool) : st;
 }
 
 static enum status

@@ -264,10 +264,14 @@ take_figures(struct commit *c)
 	enum status st;
 
 	c->stored = batch_counts(c->batch);
+	c->write.points = (struct spool_points){ .n = c->stored.samples +
+		c->stored.histograms + c->stored.exemplars };
 	c->stored.samples += c->repeated.samples;
 	c->stored.histograms += c->repeated.histograms;
 	c->stored.exemplars += c->repeated.exemplars;
 	c->n_metadata = c->batch->n_metadata;
+	batch_times(c->batch, &c->write.points.oldest_ms,
+	    &c->write.points.newest_ms);
 	memcpy(c->refused, c->batch->refused, sizeof(c->refused));
 	for (st = ST_OK; st < ST__N; st++) {
 		if (!c->refused[st])

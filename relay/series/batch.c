@@ -43,6 +43,35 @@ batch_free(struct batch **b)
 
 /* ---- settling ------------------------------------------------------------ */
 
+struct times {
+	int64_t oldest, newest;
+};
+
+static inline void
+widen(struct times *t, int64_t ms)
+{
+	t->oldest = ms < t->oldest ? ms : t->oldest;
+	t->newest = ms > t->newest ? ms : t->newest;
+}
+
+void
+batch_times(const struct batch *b, int64_t *oldest_ms, int64_t *newest_ms)
+{
+	struct times t = { INT64_MAX, INT64_MIN };
+	uint32_t i;
+
+	for (i = 0; i < b->n_samples; i++)
+		widen(&t, b->samples[i].ms);
+	for (i = 0; i < b->n_histograms; i++)
+		widen(&t, b->histograms[i].ms);
+	for (i = 0; i < b->n_exemplars; i++)
+		widen(&t, b->exemplars[i].ms);
+	if (t.oldest > t.newest)
+		return;
+	*oldest_ms = t.oldest;
+	*newest_ms = t.newest;
+}
+
 struct batch_counts
 batch_counts(const struct batch *b)
 {

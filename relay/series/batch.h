@@ -143,6 +143,9 @@ struct batch_counts {
 };
 struct batch_counts batch_counts(const struct batch *);
 
+/* Times of the oldest and of the newest point; untouched if there is none. */
+void batch_times(const struct batch *, int64_t *oldest_ms, int64_t *newest_ms);
+
 /* Every point's entry index becomes its series id; points (and metadata) of
  * refused entries go, counted in batch->refused by reason. */
 void batch_settle(struct batch *);

@@ -363,6 +363,20 @@ decoder_size(const struct decoder *d)
 	return sizeof(*d) + dict_size(d->dict) + stream_size(&d->stream);
 }
 
+struct bytes
+codec_edge(struct bytes record)
+{
+	struct reader r = reader_of(record);
+	struct bytes edge;
+
+	if (!(read_varint(&r) & PART_HELLO))
+		return bytes_of(record.p, 0);
+	(void)read_varint(&r); /* version, features */
+	(void)read_varint(&r);
+	edge = read_bytes(&r, read_varint(&r));
+	return r.bad ? bytes_of(record.p, 0) : edge;
+}
+
 static enum status
 read_hello(struct decoder *d, struct reader *r)
 {

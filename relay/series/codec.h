@@ -60,6 +60,10 @@ uint32_t encoder_next(const struct encoder *, uint32_t id);
 /* Bytes of memory held, all in. */
 size_t encoder_size(const struct encoder *);
 
+/* The name of the edge, if this is the first record of a stream; else empty.
+ * Borrowed from the record. */
+struct bytes codec_edge(struct bytes record);
+
 /* ---- reading ------------------------------------------------------------- */
 
 struct decoder;

@@ -31,16 +31,6 @@ read_footer(struct scan *s, struct recover_finding *f)
 	return st;
 }
 
-static void
-count(struct format_footer *t, const struct spool_record *r)
-{
-	if (t->records == 0 || r->wall_ms < t->first_ms)
-		t->first_ms = r->wall_ms;
-	if (t->records == 0 || r->wall_ms > t->last_ms)
-		t->last_ms = r->wall_ms;
-	t->records++;
-}
-
 /* Records from the offset on, up to where they stop.  Counted are those that can be
  * decoded: before any damage. */
 static enum status
@@ -51,7 +41,8 @@ read_stretch(struct scan *s, struct recover_finding *f)
 
 	while ((st = scan_next(s, &r)) == ST_OK) {
 		if (!(f->totals.flags & FORMAT_DAMAGED))
-			count(&f->totals, &r);
+			format_count(&f->totals, r.wall_ms, s->points,
+			    f->edge_of && f->edge_of(r.data).n);
 		if (s->synced)
 			f->unsure = r.pos.offset;
 	}
@@ -169,16 +160,16 @@ look_without_header(const struct disk_ops *disk, const char *path,
 	return st;
 }
 
-enum status
-recover_look(const struct disk_ops *disk, const char *directory,
-    uint64_t number, bool all, struct recover_finding *out)
+static enum status
+look_at(const struct disk_ops *disk, const char *directory, uint64_t number,
+    bool all, spool_edge_fn *edge_of, struct recover_finding *out)
 {
 	char path[SPOOL_PATH_MAX];
 	struct scan s;
 	enum status st;
 
 	*out = (struct recover_finding){ .totals.end = FORMAT_HEADER,
-		.unsure = FORMAT_HEADER };
+		.unsure = FORMAT_HEADER, .edge_of = edge_of };
 	spool_path(path, directory, SPOOL_SEGMENT, number, ".rwl");
 	scan_init(&s, disk);
 	st = look(&s, path, number, all, out);
@@ -186,6 +177,13 @@ recover_look(const struct disk_ops *disk, const char *directory,
 		st = look_without_header(disk, path, out);
 	scan_fini(&s);
 	return st;
+}
+
+enum status
+recover_look(const struct disk_ops *disk, const char *directory,
+    uint64_t number, bool all, struct recover_finding *out)
+{
+	return look_at(disk, directory, number, all, NULL, out);
 }
 
 /* ---- all of them --------------------------------------------------------------- */
@@ -272,6 +270,7 @@ struct pass {
 	const char *directory;
 	struct shelf *shelf;
 	struct recover_sums *sums;
+	spool_edge_fn *edge_of;		/* or NULL */
 	uint64_t gone;
 	enum status status;
 };
@@ -326,13 +325,13 @@ seal(struct pass *p, uint64_t number, struct recover_finding *f)
 	const struct disk_ops *d = p->disk;
 	struct disk_file *file = NULL;
 	char path[SPOOL_PATH_MAX];
-	uint8_t raw[FORMAT_HEADER];
+	uint8_t raw[FORMAT_FOOTER];
 	struct format_header h;
 	struct iovec iov = { raw, sizeof(raw) };
-	size_t n = sizeof(raw);
+	size_t n = FORMAT_HEADER;
 	enum status st;
 
-	static_assert(FORMAT_HEADER == FORMAT_FOOTER, "one buffer does");
+	static_assert(FORMAT_HEADER <= FORMAT_FOOTER, "one buffer does");
 	spool_path(path, p->directory, SPOOL_SEGMENT, number, ".rwl");
 	st = d->open(d->arg, path, false, true, &file);
 	if (st == ST_OK)
@@ -380,11 +379,11 @@ take(struct pass *p, uint64_t number)
 {
 	struct recover_finding f;
 	struct view *v;
-	enum status st = recover_look(p->disk, p->directory, number, false,
-	    &f);
+	enum status st = look_at(p->disk, p->directory, number, false,
+	    p->edge_of, &f);
 
 	if (st == ST_BAD_FORMAT)
-		tell(p, "segment-unknown", number, st, "written by a later "
+		tell(p, "segment-unknown", number, st, "written by another "
 		    "version: start that one, or move the file away");
 	else if (st == ST_DENIED)
 		tell(p, "segment-denied", number, st,
@@ -467,10 +466,10 @@ each_cursor(const char *name, void *arg)
 
 enum status
 recover_all(const struct disk_ops *disk, const char *directory,
-    struct shelf *shelf, struct recover_sums *out)
+    spool_edge_fn *edge_of, struct shelf *shelf, struct recover_sums *out)
 {
 	struct pass p = { .disk = disk, .directory = directory,
-		.shelf = shelf, .sums = out };
+		.shelf = shelf, .sums = out, .edge_of = edge_of };
 	char dir[SPOOL_PATH_MAX];
 	struct listing l;
 	enum status st = list(disk, directory, &l);

@@ -18,7 +18,9 @@ struct recover_finding {
 	uint64_t unsure;		/* from here on it may not be synced */
 	uint64_t cut;			/* bytes of a torn tail */
 	uint64_t damaged;		/* bytes of records that fail, or follow such */
-	struct format_footer totals;	/* flags, and how far records go */
+	struct format_footer totals;	/* flags, how far records go, what they
+					   hold */
+	spool_edge_fn *edge_of;		/* to count edges by, or NULL */
 };
 
 /* Reads records even of a sealed segment if `all`.  Changes nothing.  ST_OK, or
@@ -45,6 +47,6 @@ struct shelf;
 /* Fills the shelf with what is there (all sealed), and with the claims of cursor
  * files.  Logs what was wrong. */
 enum status recover_all(const struct disk_ops *, const char *directory,
-    struct shelf *, struct recover_sums *out);
+    spool_edge_fn *edge_of, struct shelf *, struct recover_sums *out);
 
 #endif

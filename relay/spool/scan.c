@@ -117,7 +117,8 @@ scan_next(struct scan *s, struct spool_record *out)
 		st = scan_peek(s, s->offset, n, &have);
 		if (st != ST_OK)
 			return st;
-		st = format_parse(have, s->seed, s->offset, &r);
+		st = format_parse(have, (struct format_place){ s->seed,
+		    s->offset, s->wall_ms }, &r);
 		if (st != ST_WAIT)
 			break;
 		/* What is cut short by the end was never whole. */
@@ -127,8 +128,9 @@ scan_next(struct scan *s, struct spool_record *out)
 	}
 	if (st != ST_OK)
 		return st;
-	s->wall_ms = (int64_t)((uint64_t)s->wall_ms + (uint64_t)r.delta_ms);
+	s->wall_ms = r.wall_ms;
 	s->synced = r.synced;
+	s->points = r.points;
 	*out = (struct spool_record){
 		.pos = { s->header.number, s->offset },
 		.next = { s->header.number, s->offset + r.size },

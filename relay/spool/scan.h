@@ -19,6 +19,7 @@ struct scan {
 	uint64_t end;			/* set by the owner: nothing past it is read */
 	int64_t wall_ms;		/* of the record before */
 	bool synced;			/* of the record given last */
+	struct format_points points;	/* likewise */
 	struct buf ahead;		/* file's bytes from `base` on */
 	uint64_t base;
 };

@@ -228,34 +228,45 @@ make_room(struct segment *s, uint64_t end)
 	return st;
 }
 
+/* To whole seconds, down or up. */
+static struct format_points
+points_of(const struct spool_points *p)
+{
+	struct format_points out = { .n = p->n };
+
+	if (!p->n)
+		return out;
+	out.oldest_s = p->oldest_ms / 1000 - (p->oldest_ms % 1000 < 0);
+	out.newest_s = p->newest_ms / 1000 + (p->newest_ms % 1000 > 0);
+	return out;
+}
+
 static void
 add(struct segment *s, struct gather *g, struct format_footer *t,
     int64_t *wall_ms, const struct spool_write *w)
 {
+	struct format_place at = { s->seed, g->offset + g->size, *wall_ms };
 	struct format_record r = {
 		/* S1: the commit before this one has been synced. */
-		.synced = g->offset + g->size == s->end &&
+		.synced = at.offset == s->end &&
 		    s->o.sync == SPOOL_SYNC_ALWAYS,
 		.stream = w->stream,
-		.delta_ms = (int64_t)((uint64_t)w->wall_ms -
-		    (uint64_t)*wall_ms),
+		.wall_ms = w->wall_ms,
+		.points = points_of(&w->points),
 		.data = w->data,
 	};
 	struct iovec *iov = &g->iov[2 * g->n];
 	uint8_t *frame = g->frame[g->n];
 
 	iov[0].iov_base = frame;
-	iov[0].iov_len = format_frame(frame, s->seed, g->offset + g->size, &r);
+	iov[0].iov_len = format_frame(frame, at, &r);
 	memcpy(&iov[1].iov_base, &w->data.p, sizeof(w->data.p));
 	iov[1].iov_len = w->data.n;
 	g->size += iov[0].iov_len + iov[1].iov_len;
 	g->n++;
 	*wall_ms = w->wall_ms;
-	if (t->records == 0 || w->wall_ms < t->first_ms)
-		t->first_ms = w->wall_ms;
-	if (t->records == 0 || w->wall_ms > t->last_ms)
-		t->last_ms = w->wall_ms;
-	t->records++;
+	format_count(t, r.wall_ms, r.points,
+	    s->o.edge_of && s->o.edge_of(r.data).n);
 }
 
 static enum status

@@ -18,6 +18,7 @@ struct segment_opts {
 	uint64_t reserve;		/* bytes reserved at first */
 	uint64_t step;			/* and at a time from then on */
 	enum spool_sync sync;
+	spool_edge_fn *edge_of;		/* NULL: edges are not counted */
 	bool aside;			/* not in the metrics of the spool */
 };
 

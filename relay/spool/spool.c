@@ -293,6 +293,7 @@ roll(struct spool *s)
 		.reserve = s->full ? 0 : s->step,
 		.step = s->step,
 		.sync = s->o.sync,
+		.edge_of = s->o.edge_of,
 	};
 	struct slot *slot = calloc(1, sizeof(*slot)), **at = &s->slots;
 	enum status st = slot ? segment_create(&o, &slot->segment) :
@@ -699,7 +700,8 @@ start(struct spool *s)
 	enum status st = make_directories(s);
 
 	if (st == ST_OK)
-		st = recover_all(s->disk, s->directory, &s->shelf, &found);
+		st = recover_all(s->disk, s->directory, s->o.edge_of,
+		    &s->shelf, &found);
 	if (st == ST_OK)
 		st = loop_timer_new(s->loop, on_age, s, &s->age);
 	if (st == ST_OK)

@@ -36,14 +36,20 @@ enum spool_sync {
 	SPOOL_SYNC_WRITTEN,	/* survives the process, not the machine */
 };
 
+/* The name of the edge that a record is of, if it is the first of its stream; else
+ * empty.  Borrowed from the record. */
+typedef struct bytes spool_edge_fn(struct bytes data);
+
 struct spool_opts {
 	const char *directory;
 	uint64_t size_bytes;		/* all segments on disk */
 	uint64_t segment_bytes;		/* a segment is closed past this size */
 	int64_t segment_age_ns;		/* or this age */
 	enum spool_sync sync;
-	bool drop_oldest;		/* when full: drop the oldest segment (and
-					   count it) instead of refusing */
+	bool drop_oldest;		/* when full: drop the oldest segment
+					   instead of refusing */
+	int64_t max_age_ns;		/* drop segments older than that; 0: none */
+	spool_edge_fn *edge_of;		/* for the account of what is dropped */
 };
 
 /* ---- life: on the thread that builds the daemon ---------------------------- */
@@ -65,6 +71,12 @@ uint64_t spool_epoch(const struct spool *);
  * (ST_SPOOL_FULL, ST_DISK, ST_NO_SPACE). */
 enum status spool_room(const struct spool *);
 
+/* What a record holds. */
+struct spool_points {
+	uint64_t n;
+	int64_t oldest_ms, newest_ms;	/* their times */
+};
+
 struct spool_write;
 /* On the spool's loop, after the sync that covers the record (ST_OK), or when it will
  * never be durable (any other status). */
@@ -76,6 +88,7 @@ struct spool_write {
 	uint32_t stream;		/* of the segment; 1, 2, ... by edge */
 	struct bytes data;
 	int64_t wall_ms;		/* when the request was received */
+	struct spool_points points;	/* what is lost with it */
 	spool_done_fn *done;
 	/* the spool's */
 	enum status status;

@@ -66,6 +66,8 @@ commit(unsigned n, size_t size)
 		w[i].stream = i + 1;
 		w[i].data = (struct bytes){ data + i, size };
 		w[i].wall_ms = clock_wall() / CLOCK_MS - i * 1000;
+		w[i].points = (struct spool_points){ 500,
+			w[i].wall_ms - 9999, w[i].wall_ms - 1 };
 		segment_queue(segment, &w[i]);
 	}
 	st = segment_commit(segment);
@@ -129,7 +131,8 @@ what_is_committed_is_scanned(void **state)
 	assert_int_equal(scan.offset, segment_end(segment));
 }
 
-/* Bytes count: a request of an edge is often under 200. */
+/* Bytes count: a request of an edge is often under 200.  Four of them say what is in
+ * it. */
 static void
 a_record_costs_few_bytes(void **state)
 {
@@ -137,11 +140,11 @@ a_record_costs_few_bytes(void **state)
 
 	(void)state;
 	assert_int_equal(commit(1, 180), ST_OK);
-	assert_in_range(segment_end(segment) - before - 180, 1, 10);
+	assert_in_range(segment_end(segment) - before - 180, 1, 14);
 	before = segment_end(segment);
 	assert_int_equal(commit(100, 180), ST_OK);
 	assert_in_range(segment_end(segment) - before - 100 * 180, 1,
-	    100 * 9 + 3);
+	    100 * 13 + 3);
 }
 
 static void
@@ -165,6 +168,13 @@ sealed_is_as_long_as_what_it_holds(void **state)
 	assert_int_equal(f.totals.records, 3);
 	assert_int_equal(f.totals.end, segment_end(segment));
 	assert_int_equal(f.totals.last_ms - f.totals.first_ms, 2000);
+	assert_int_equal(f.totals.points.n, 1500);
+	assert_true(f.totals.points.oldest_s * 1000 <=
+	    f.totals.first_ms - 9999);
+	assert_true(f.totals.points.oldest_s * 1000 >
+	    f.totals.first_ms - 9999 - 1000);
+	assert_true(f.totals.points.newest_s * 1000 >= f.totals.last_ms - 1);
+	assert_true(f.totals.points.newest_s * 1000 < f.totals.last_ms + 999);
 	assert_int_equal(f.damaged, 0);
 }
 
@@ -206,6 +216,7 @@ recovery_tells_damage_from_a_torn_tail(void **state)
 	assert_int_equal(recover_look(scan.disk, DIR, NUMBER, false, &f),
 	    ST_OK);
 	assert_int_equal(f.totals.records, 10);
+	assert_int_equal(f.totals.points.n, 5000);
 	assert_int_equal(f.totals.flags, 0);
 	assert_int_equal(f.totals.end, second);
 	/* in the last commit: torn, though whole records follow */
@@ -223,6 +234,7 @@ recovery_tells_damage_from_a_torn_tail(void **state)
 	    ST_OK);
 	assert_int_equal(f.totals.flags, FORMAT_DAMAGED);
 	assert_int_equal(f.totals.records, 4);
+	assert_int_equal(f.totals.points.n, 2000);
 	assert_int_equal(f.totals.end, second);
 	assert_in_range(f.damaged, second - first, second - first + 120);
 	assert_int_equal(f.cut, 0);

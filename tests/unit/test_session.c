@@ -202,6 +202,9 @@ series_are_known_again(void **state)
 	for (round = 0; round < 3; round++) {
 		b = batch_of(block, 2, 1000 * round);
 		assert_int_equal(encode(p, b), ST_OK);
+		/* the first of a stream says whose it is */
+		assert_true(bytes_eq(codec_edge(buf_bytes(&p->record)),
+		    round ? BYTES_LIT("") : BYTES_LIT("192.0.2.7")));
 		back = decode(p);
 		assert_int_equal(back->n_samples, 2);
 		assert_string_equal(text_of(p, back, 0), "a=1,b=2");

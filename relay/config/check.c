@@ -9,10 +9,12 @@
 #include <strings.h>
 
 #include "config/config.h"
+#include "policy/match.h"
 
 #define PATH_LENGTH_MAX 512
 #define HEADER_LENGTH_MAX 4096
 #define DIRECTORY_LENGTH_MAX 2048
+#define EDGES_LENGTH_MAX 512
 
 #define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -113,6 +115,26 @@ check_header(const char *header)
 		    header[i] == 127)
 			return "a header's value has no control characters";
 	return i > HEADER_LENGTH_MAX ? "a header has at most 4096 bytes" : NULL;
+}
+
+const char *
+check_edges(const char *pattern)
+{
+	size_t n = strlen(pattern);
+
+	if (n == 0 || n > EDGES_LENGTH_MAX)
+		return "edges are named by 1 to 512 bytes";
+	return NULL;
+}
+
+const char *
+check_match(const char *selector)
+{
+	struct match *m;
+	const char *wrong = match_parse(selector, &m);
+
+	match_free(&m);
+	return wrong;
 }
 
 /* ---- clashes ------------------------------------------------------------------ */

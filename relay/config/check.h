@@ -14,6 +14,8 @@ const char *check_path(const char *);
 const char *check_directory(const char *);
 const char *check_url(const char *);
 const char *check_header(const char *);		/* "Name: value" */
+const char *check_edges(const char *);		/* names with * ? [...] */
+const char *check_match(const char *);		/* a selector of series */
 
 /* Whether one of two good addresses takes connections that are for the other. */
 bool check_addresses_clash(const char *, const char *);

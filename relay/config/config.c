@@ -294,6 +294,8 @@ settle_upstream(struct load *l, struct config_upstream *u)
 	for (k = 0; k < u->headers.n; k++)
 		list[k] = split_header(u->headers.item[k]);
 	u->forward.headers = (struct http_headers){ list, u->headers.n };
+	u->forward.route = (struct route_opts){ u->edges.item, u->edges.n,
+		u->match.item, u->match.n };
 	(void)http_url_parse(u->url, &u->forward.url);	/* check_url has */
 	return ST_OK;
 }

@@ -39,6 +39,7 @@ struct config_upstream {
 	struct forward_opts forward;	/* all but user_agent */
 	const char *url;
 	struct config_list headers;
+	struct config_list edges, match;
 };
 
 /* Everything that it points to lives and dies with it. */

@@ -665,6 +665,7 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		.name = f->opts.name,
 		.directory = directory,
 		.start_now = f->opts.start == FORWARD_NOW,
+		.route = f->opts.route,
 	};
 	struct rejected_opts ro = {
 		.disk = disk,

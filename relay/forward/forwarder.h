@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "forward/route.h"
 #include "http/client.h"
 #include "http/message.h"
 #include "io/loop.h"
@@ -43,6 +44,7 @@ struct forward_opts {
 	enum forward_protocol protocol;
 	enum forward_misconfig on_misconfig;
 	enum forward_start start;
+	struct route_opts route;	/* what is for this upstream */
 	unsigned lanes;			/* 1 to 64 */
 	struct http_headers headers;	/* of the operator, none reserved */
 	int64_t connect_timeout_ns;

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "forward/route.h"
 #include "series/codec.h"
 #include "spool/cursor.h"
 
@@ -25,6 +26,11 @@
 #define NOTE_AT_ONCE 64
 #define NOTE_NS (20 * CLOCK_MS)
 
+struct stream {
+	struct decoder *decoder;	/* owned; NULL: not yet */
+	struct route_stream route;	/* owned */
+};
+
 struct supply {
 	char *name;			/* owned */
 	struct spool_reader *reader;	/* owned */
@@ -32,9 +38,10 @@ struct supply {
 	struct metric_group *metrics;	/* borrowed */
 	struct loop *loop;		/* borrowed */
 
-	uint64_t segment;		/* of the decoders */
-	struct decoder **decoders;	/* owned, by stream */
-	uint32_t n_decoders;
+	struct route *route;		/* owned; NULL: everything is owed */
+	uint64_t segment;		/* of the streams */
+	struct stream *streams;		/* owned */
+	uint32_t n_streams;
 
 	struct unit *oldest, *newest;	/* out, in the order of the log */
 	uint32_t n_out;
@@ -51,51 +58,52 @@ struct supply {
 	bool failing;			/* the last write of the cursor failed */
 };
 
-/* ---- decoders ------------------------------------------------------------------- */
+/* ---- streams -------------------------------------------------------------------- */
 
 static void
-drop_decoders(struct supply *s)
+drop_stream(struct stream *t)
+{
+	decoder_free(&t->decoder);
+	route_stream_fini(&t->route);
+}
+
+static void
+drop_streams(struct supply *s)
 {
 	uint32_t i;
 
-	for (i = 0; i < s->n_decoders; i++)
-		decoder_free(&s->decoders[i]);
-	free(s->decoders);
-	s->decoders = NULL;
-	s->n_decoders = 0;
+	for (i = 0; i < s->n_streams; i++)
+		drop_stream(&s->streams[i]);
+	free(s->streams);
+	s->streams = NULL;
+	s->n_streams = 0;
 }
 
 static enum status
-decoder_of(struct supply *s, const struct spool_record *r, struct decoder **out)
+stream_of(struct supply *s, const struct spool_record *r, struct stream **out)
 {
 	static const struct decoder_opts opts = { DECODER_BYTES_MAX };
-	struct decoder **more;
+	struct stream *more;
 	uint32_t n;
 
 	if (r->pos.segment != s->segment) {
-		drop_decoders(s);
+		drop_streams(s);
 		s->segment = r->pos.segment;
 	}
 	if (r->stream >= STREAMS_MAX)
 		return ST_BAD_RECORD;
-	if (r->stream >= s->n_decoders) {
+	if (r->stream >= s->n_streams) {
 		n = r->stream + r->stream / 2 + 16;
-		more = realloc(s->decoders, n * sizeof(struct decoder *));
+		more = realloc(s->streams, n * sizeof(*more));
 		if (!more)
 			return ST_NO_MEMORY;
-		memset(more + s->n_decoders, 0,
-		    (n - s->n_decoders) * sizeof(struct decoder *));
-		s->decoders = more;
-		s->n_decoders = n;
+		memset(more + s->n_streams, 0,
+		    (n - s->n_streams) * sizeof(*more));
+		s->streams = more;
+		s->n_streams = n;
 	}
-	if (!s->decoders[r->stream]) {
-		enum status st = decoder_new(&opts, &s->decoders[r->stream]);
-
-		if (st != ST_OK)
-			return st;
-	}
-	*out = s->decoders[r->stream];
-	return ST_OK;
+	*out = &s->streams[r->stream];
+	return (*out)->decoder ? ST_OK : decoder_new(&opts, &(*out)->decoder);
 }
 
 /* ---- units ------------------------------------------------------------------------ */
@@ -213,21 +221,41 @@ pass_over(struct supply *s, const struct spool_record *r, enum status st)
 }
 
 static enum status
+route_out(struct supply *s, struct stream *t, struct batch *b)
+{
+	uint64_t taken = 0;
+	enum status st = route_batch(s->route, &t->route,
+	    decoder_dict(t->decoder), b, &taken);
+
+	metric_group_add(s->metrics, METRIC_UP_ELSEWHERE, (int64_t)taken);
+	return st;
+}
+
+/* Nothing in it is for this upstream. */
+static bool
+is_elsewhere(const struct supply *s, const struct unit *u)
+{
+	return s->route && u->points == 0 && u->batch->n_metadata == 0;
+}
+
+static enum status
 decode(struct supply *s, const struct spool_record *r, struct unit *u)
 {
-	struct decoder *d = NULL;
+	struct stream *t = NULL;
 	struct batch_counts n;
-	enum status st = decoder_of(s, r, &d);
+	enum status st = stream_of(s, r, &t);
 
 	if (st == ST_OK)
-		st = decoder_decode(d, r->data, u->batch);
+		st = decoder_decode(t->decoder, r->data, u->batch);
+	if (st == ST_OK && s->route)
+		st = route_out(s, t, u->batch);
 	if (st != ST_OK)
 		return st;
 	n = batch_counts(u->batch);
 	u->pos = r->pos;
 	u->end = r->next;
 	u->wall_ms = r->wall_ms;
-	u->dict = dict_ref(decoder_dict(d));
+	u->dict = dict_ref(decoder_dict(t->decoder));
 	u->points = (uint32_t)(n.samples + n.histograms + n.exemplars);
 	u->from = u->part = 0;
 	return ST_OK;
@@ -239,8 +267,8 @@ static void
 spoil(struct supply *s, const struct spool_record *r, enum status st)
 {
 	pass_over(s, r, st);
-	if (r->stream < s->n_decoders)
-		decoder_free(&s->decoders[r->stream]);
+	if (r->stream < s->n_streams)
+		drop_stream(&s->streams[r->stream]);
 }
 
 enum status
@@ -273,7 +301,7 @@ supply_next(struct supply *s, struct unit **out)
 		moved(s, r.next);
 		if (st != ST_OK)
 			spoil(s, &r, st);
-		if (st != ST_OK || !owed) {
+		if (st != ST_OK || !owed || is_elsewhere(s, u)) {
 			unit_give(s, u);
 			continue;
 		}
@@ -447,7 +475,10 @@ supply_new(const struct supply_opts *o, struct spool *spool,
 	s->state = calloc(1, sizeof(*s->state));
 	if (!s->name || !s->state)
 		goto fail;
-	st = cursor_open(disk, o->directory, o->name, &s->cursor, s->state);
+	st = route_new(&o->route, &s->route);
+	if (st == ST_OK)
+		st = cursor_open(disk, o->directory, o->name, &s->cursor,
+		    s->state);
 	if (st == ST_OK)
 		st = spool_reader_new(spool, o->name, loop, wake, arg,
 		    &s->reader);
@@ -479,7 +510,8 @@ supply_free(struct supply **taken)
 		next = u->next;
 		unit_free(u);
 	}
-	drop_decoders(s);
+	drop_streams(s);
+	route_free(&s->route);
 	if (s->reader)
 		spool_reader_free(&s->reader);
 	if (s->cursor)

@@ -14,6 +14,7 @@
 
 #include "base/metric.h"
 #include "base/status.h"
+#include "forward/route.h"
 #include "io/loop.h"
 #include "series/batch.h"
 #include "series/dict.h"
@@ -45,6 +46,7 @@ struct supply_opts {
 	const char *name;		/* of the upstream */
 	const char *directory;		/* of the spool */
 	bool start_now;			/* a new upstream: nothing old */
+	struct route_opts route;	/* what is for it */
 };
 
 /* wake is called on the loop when there is more after ST_END. */

@@ -64,4 +64,24 @@ with rw.Case("an upstream that is added gets what the spool has") as t:
     t.delivered(sink, sent["acked"], relay)
     t.join([load], [late], "--max-duplicates", 0)
 
+with rw.Case("each upstream gets what is for it") as t:
+    one, rest = t.sink(), t.sink()
+    relay = t.relay([one], upstream="\tmatch = { \"{edge='edge-000001'}\" }")
+    t.equal(relay.stop(), 0, "ended in order")
+    with open(relay.config, "a") as f:
+        f.write('upstream rest {\n\turl = "%s"\n\tmatch = '
+                '{ "{edge!=\'edge-000001\'}" }\n}\n' % rest.url())
+    relay.again()
+    load = t.load(relay, *LOAD, "--rounds", 5)
+    sent = load.result()
+    t.delivered(one, sent["acked"] / 3)
+    t.delivered(rest, sent["acked"] * 2 / 3, relay)
+    for sink in one, rest:
+        t.fine(sink)
+    t.join([load], [one, rest], "--max-duplicates", 0)
+    t.equal(relay.metric("rwrelay_upstream_elsewhere_samples_total",
+                         upstream="rest"), one.summary()["samples"] +
+            one.summary()["histograms"] + one.summary()["exemplars"],
+            "what was the other's is counted")
+
 rw.done()

@@ -379,6 +379,13 @@ static const struct bad bad_values[] = {
 	{ LISTEN "upstream x { url = 'http://x/'\n headers = \"A: \\n\" }",
 	    ":3: upstream \"x\": directive headers: value A: a header's value "
 	    "has no control characters" },
+	{ LISTEN "upstream x { url = 'http://x/'\n match = { 'up',\n"
+	    "'{a=1}' } }",
+	    ":4: upstream \"x\": directive match: value {a=1}: a value stands "
+	    "in quotes" },
+	{ LISTEN "upstream x { url = 'http://x/' edges = { '' } }",
+	    ":2: upstream \"x\": directive edges: value \"\": edges are named by 1 "
+	    "to 512 bytes" },
 };
 
 static const struct bad bad_wholes[] = {

@@ -832,6 +832,41 @@ one_upstream_down_costs_the_other_nothing(void **state)
 	rig_free(g);
 }
 
+/* By edge to the one, by series to the other; what is elsewhere is not owed. */
+static void
+each_upstream_gets_what_is_for_it(void **state)
+{
+	static const char *const edges[] = { "[0-2]", "5" };
+	static const char *const series[] = { "{i=\"a\"}",
+		"m{i=~\"b\",edge!=\"7\"}" };
+	struct rig *g = rig_new(2, FORWARD_V2);
+	struct receiver *by_edge = &g->receiver[0], *by_series = &g->receiver[1];
+	int e, n, i;
+
+	(void)state;
+	stop(g);
+	g->opts[0].route = (struct route_opts){ edges, 2, NULL, 0 };
+	g->opts[1].route = (struct route_opts){ NULL, 0, series, 2 };
+	by_series->in_parts = true;
+	start(g);
+	for (i = 0; i < 3; i++) {
+		put_all(g, 20);
+		fake_pass(CLOCK_S);
+		stop(g);
+		start(g);
+	}
+	for (e = 0; e < EDGES; e++)
+		for (n = 0; n < g->stored[e]; n++)
+			assert_int_equal(by_edge->came[e][n],
+			    e <= 2 || e == 5);
+	assert_int_equal(by_edge->points, 4 * 60 * POINTS);
+	assert_int_equal(by_edge->torn, 0);
+	assert_int_equal(by_edge->reorders, 0);
+	assert_int_equal(by_series->points, 60 * (8 + 7));
+	assert_int_equal(by_series->reorders, 0);
+	rig_free(g);
+}
+
 static void
 a_new_upstream_may_start_now(void **state)
 {
@@ -938,6 +973,7 @@ main(void)
 		cmocka_unit_test(a_restart_repeats_only_what_was_in_flight),
 		cmocka_unit_test(a_lost_answer_repeats_one_request),
 		cmocka_unit_test(one_upstream_down_costs_the_other_nothing),
+		cmocka_unit_test(each_upstream_gets_what_is_for_it),
 		cmocka_unit_test(a_new_upstream_may_start_now),
 		cmocka_unit_test(stopping_delivers_what_it_can),
 		cmocka_unit_test(random_trouble_loses_nothing),

@@ -213,6 +213,8 @@ make_room(struct aside *a, uint64_t n)
 		removed += a->old[i].records / 2;
 		a->old_bytes -= a->old[i].bytes;
 	}
+	if (i == 0)
+		return 0;
 	a->n_old -= i;
 	memmove(a->old, a->old + i, a->n_old * sizeof(*a->old));
 	return removed;

@@ -14,7 +14,7 @@ def run(t, fault, seconds=1.5, load_args=(), upstream="", after="ok",
         protocols="both"):
     """Load, with the fault in its midst; the sink, relay, load, result."""
     sink = t.sink(protocols=protocols)
-    relay = t.relay([sink], upstream="\ttimeout = 1s\n" + upstream)
+    relay = t.relay([sink], upstream="\ttimeout = %ds\n" % rw.PATIENCE + upstream)
     load = t.load(relay, "--edges", 3, "--connections", 2, "--series", 1000,
                   "--samples-per-request", 250, "--rate", RATE, "--duration",
                   seconds + 1, *load_args)

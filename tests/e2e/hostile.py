@@ -20,7 +20,7 @@ def talk(relay, data, seconds=10, shut=False):
     side closes or is silent for a while."""
     answers = b""
     with socket.create_connection(("127.0.0.1", relay.port), 10) as s:
-        s.settimeout(seconds)
+        s.settimeout(seconds * rw.PATIENCE)
         try:
             s.sendall(data)
             if shut:

@@ -30,6 +30,7 @@ BUILD = os.environ.get("RW_BUILD", os.getcwd())
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data")
 SWEEP = bool(os.environ.get("RW_SWEEP"))
 SANITIZED = "-fsanitize" in os.environ.get("RW_CHECK_CFLAGS", "")
+PATIENCE = 4 if SANITIZED else 1     # times as long may it take
 RELAY = os.environ.get("RW_RELAY", os.path.join(BUILD, "rwrelay"))
 
 _failed = 0
@@ -79,9 +80,8 @@ def get(port, path, timeout=10, method="GET", data=None):
 
 
 def wait_for(what, seconds, step=0.05):
-    """Calls what() until it gives something true; its last value. A program under
-    a sanitizer is given more time."""
-    end = time.monotonic() + seconds * (4 if SANITIZED else 1)
+    """Calls what() until it gives something true; its last value."""
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         value = what()
         if value or time.monotonic() > end:

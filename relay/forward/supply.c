@@ -180,25 +180,11 @@ unlink_unit(struct supply *s, struct unit *u)
 static bool
 is_owed(struct supply *s, const struct spool_record *r)
 {
-	const struct cursor_state *c = s->at_start;
-	uint32_t i;
-
-	if (!c)
-		return true;
-	if (spool_pos_cmp(r->pos, c->head) >= 0) {
+	if (s->at_start && spool_pos_cmp(r->pos, s->at_start->head) >= 0) {
 		free(s->at_start);
 		s->at_start = NULL;
-		return true;
 	}
-	for (i = 0; i < c->n_owed; i++) {
-		const struct cursor_owed *o = &c->owed[i];
-
-		if (spool_pos_cmp(r->pos, o->from) >= 0 &&
-		    spool_pos_cmp(r->pos, o->to) < 0 &&
-		    (o->stream == 0 || o->stream == r->stream))
-			return true;
-	}
-	return false;
+	return !s->at_start || cursor_owes(s->at_start, r->pos, r->stream);
 }
 
 static void
@@ -213,6 +199,13 @@ moved(struct supply *s, struct spool_pos to)
 static void
 pass_over(struct supply *s, const struct spool_record *r, enum status st)
 {
+	if (st == ST_MISSING) {
+		log_warn("spool-gap", "upstream=%s segment=%016llx hint=\"the "
+		    "segment has been removed; if by retention, the file gaps "
+		    "in the spool's directory has what it held\"", s->name,
+		    (unsigned long long)r->pos.segment);
+		return;
+	}
 	metric_group_add(s->metrics, METRIC_UP_DAMAGED, 1);
 	log_error("spool-damaged", "upstream=%s segment=%016llx offset=%llu "
 	    "reason=%s hint=\"what the segment holds from there on cannot be "

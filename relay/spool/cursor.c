@@ -319,24 +319,53 @@ cursor_sync(struct cursor *c)
 	return ST_OK;
 }
 
+bool
+cursor_owes(const struct cursor_state *c, struct spool_pos pos, uint32_t stream)
+{
+	uint32_t i;
+
+	if (spool_pos_cmp(pos, c->head) >= 0)
+		return true;
+	for (i = 0; i < c->n_owed; i++) {
+		const struct cursor_owed *o = &c->owed[i];
+
+		if (spool_pos_cmp(o->from, pos) > 0)
+			break;
+		if (spool_pos_cmp(pos, o->to) < 0 &&
+		    (o->stream == 0 || o->stream == stream))
+			return true;
+	}
+	return false;
+}
+
+enum status
+cursor_read(const struct disk_ops *disk, const char *directory,
+    const char *name, struct cursor_state *state)
+{
+	struct cursor *c = NULL;
+	enum status st;
+
+	st = open_cursor(disk, directory, name, false, &c, state);
+	cursor_close(&c);
+	return st;
+}
+
 enum status
 cursor_needs(const struct disk_ops *disk, const char *directory,
     const char *name, struct spool_pos *out)
 {
 	struct cursor_state *state = malloc(sizeof(*state));
-	struct cursor *c = NULL;
 	enum status st;
 
 	if (!state)
 		return ST_NO_MEMORY;
-	st = open_cursor(disk, directory, name, false, &c, state);
+	st = cursor_read(disk, directory, name, state);
 	if (st == ST_OK) {
 		*out = state->head;
 		if (state->n_owed &&
 		    spool_pos_cmp(state->owed[0].from, *out) < 0)
 			*out = state->owed[0].from;
 	}
-	cursor_close(&c);
 	free(state);
 	return st;
 }

@@ -39,4 +39,8 @@ void cursor_close(struct cursor **);
 enum status cursor_put(struct cursor *, const struct cursor_state *);
 enum status cursor_sync(struct cursor *);
 
+/* Whether the record at pos was not delivered. */
+bool cursor_owes(const struct cursor_state *, struct spool_pos pos,
+    uint32_t stream);
+
 #endif

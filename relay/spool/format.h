@@ -7,6 +7,7 @@
  * DIRECTORY/segment/<16 hex>.gone     empty: the newest segment that retention
  *                                     took from a reader, and all before it
  * DIRECTORY/cursor/<name>             cursor.c
+ * DIRECTORY/gaps                      ledger.h
  * DIRECTORY/<folder>/<name>/segment/  aside.h: a spool without cursors
  *
  * A segment is a header, records, and once sealed a footer.  Before that the
@@ -60,7 +61,8 @@
  * S5  A reader sees only what is below the durable end, in order, and goes to
  *     the next segment only when this one is sealed.
  * S6  A segment goes when every claim is past it; or by retention, and then
- *     the loss is counted and a .gone tells the readers.
+ *     the ledger has what was lost before it goes (or as soon as it can be
+ *     written), and a .gone tells the readers.
  * S7  After a failed write or sync nothing is written to the segment but its
  *     end: pages that failed are cut off, never synced again.
  * S8  Numbers rise by one and are not used twice while anything names them.

@@ -408,6 +408,8 @@ take(struct pass *p, uint64_t number)
 	shelf_set_size(p->shelf, v, f.size);
 	atomic_store(&v->end, f.totals.end);
 	atomic_store(&v->flags, VIEW_SEALED);
+	v->last_ms = f.totals.records ? f.totals.last_ms :
+	    INT64_MAX;
 	p->sums->segments++;
 	p->sums->bytes += f.size;
 	return ST_OK;

@@ -6,20 +6,31 @@
 #ifndef RW_SPOOL_RETAIN_H
 #define RW_SPOOL_RETAIN_H
 
+#include "spool/ledger.h"
 #include "spool/shelf.h"
 
 struct retain {
 	const struct disk_ops *disk;	/* borrowed */
 	const char *directory;		/* borrowed */
 	struct shelf *shelf;		/* borrowed */
+	spool_edge_fn *edge_of;		/* or NULL */
+	struct ledger *ledger;		/* owned; NULL: not open yet */
+	int64_t shown_gaps;		/* in the gauge */
+	bool failing;			/* the ledger was not written last */
 };
+
+/* Reads the ledger. */
+enum status retain_open(struct retain *);
+void retain_close(struct retain *);
 
 /* Takes away the oldest segment if every claim is past it. */
 bool retain_passed(struct retain *, uint64_t *number);
 /* Takes away the oldest sealed segment, whoever needs it; what is lost by that is
- * counted, and a mark stays for the readers. */
-bool retain_drop(struct retain *, uint64_t *number);
-/* After some of these. */
+ * written to the ledger first, and a mark stays for the readers. */
+bool retain_drop(struct retain *, enum status reason, uint64_t *number);
+/* Is that segment's newest record older? */
+bool retain_expired(struct retain *, int64_t before_ms);
+/* After some of these; and what could not be written before. */
 void retain_sync(struct retain *);
 
 #endif

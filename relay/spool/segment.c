@@ -169,6 +169,12 @@ segment_records(const struct segment *s)
 	return s->totals.records;
 }
 
+int64_t
+segment_last_ms(const struct segment *s)
+{
+	return s->totals.last_ms;
+}
+
 /* ---- writing ----------------------------------------------------------------- */
 
 void

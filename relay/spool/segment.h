@@ -33,6 +33,8 @@ uint64_t segment_end(const struct segment *);
 /* Bytes of the file, what is reserved included. */
 uint64_t segment_size(const struct segment *);
 uint64_t segment_records(const struct segment *);
+/* Of the newest durable record, 0 if there is none. */
+int64_t segment_last_ms(const struct segment *);
 
 /* Behind what was queued before.  Borrowed until segment_take(). */
 void segment_queue(struct segment *, struct spool_write *);

@@ -100,19 +100,24 @@ take_first(struct shelf *s)
 	memmove(s->views, s->views + 1, s->n * sizeof(*s->views));
 }
 
+static bool
+is_past(const struct claim *c, const struct view *v)
+{
+	if (c->pos.segment != v->number)
+		return c->pos.segment > v->number;
+	return is(v, VIEW_SEALED) && !is(v, VIEW_GONE) &&
+	    c->pos.offset >= atomic_load(&v->end);
+}
+
 /* S6 */
 static bool
 passed(const struct shelf *s, const struct view *v)
 {
 	const struct claim *c;
 
-	for (c = s->claims; c; c = c->next) {
-		if (c->pos.segment > v->number)
-			continue;
-		if (c->pos.segment < v->number || !is(v, VIEW_SEALED) ||
-		    is(v, VIEW_GONE) || c->pos.offset < atomic_load(&v->end))
+	for (c = s->claims; c; c = c->next)
+		if (!is_past(c, v))
 			return false;
-	}
 	return is(v, VIEW_SEALED);
 }
 
@@ -133,6 +138,55 @@ shelf_take_passed(struct shelf *s, uint64_t *number, bool *gone)
 	return take;
 }
 
+/* The place of the segment that can be dropped; n if there is none. */
+static size_t
+next_drop(const struct shelf *s)
+{
+	size_t i = s->n > 0 && is(s->views[0], VIEW_GONE) ? 1 : 0;
+
+	return i + 1 < s->n && is(s->views[i], VIEW_SEALED) ? i : s->n;
+}
+
+const struct view *
+shelf_next_drop(struct shelf *s)
+{
+	const struct view *v;
+	size_t i;
+
+	lock(s);
+	i = next_drop(s);
+	v = i < s->n ? s->views[i] : NULL;
+	unlock(s);
+	return v;
+}
+
+bool
+shelf_behind(struct shelf *s, const struct view *v, size_t i,
+    char name[SPOOL_NAME_MAX + 1])
+{
+	const struct claim *c;
+
+	lock(s);
+	for (c = s->claims; c; c = c->next)
+		if (!is_past(c, v) && i-- == 0)
+			break;
+	if (c)
+		memcpy(name, c->name, sizeof(c->name));
+	unlock(s);
+	return c;
+}
+
+bool
+shelf_has_claims(struct shelf *s)
+{
+	bool has;
+
+	lock(s);
+	has = s->claims;
+	unlock(s);
+	return has;
+}
+
 bool
 shelf_drop(struct shelf *s, uint64_t *number, uint64_t *before, bool *lost)
 {
@@ -140,8 +194,8 @@ shelf_drop(struct shelf *s, uint64_t *number, uint64_t *before, bool *lost)
 	bool drop;
 
 	lock(s);
-	i = s->n > 0 && is(s->views[0], VIEW_GONE) ? 1 : 0;
-	drop = i + 1 < s->n && is(s->views[i], VIEW_SEALED);
+	i = next_drop(s);
+	drop = i < s->n;
 	if (drop) {
 		struct view *v = s->views[i];
 

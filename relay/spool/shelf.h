@@ -26,6 +26,8 @@ struct view {
 	_Atomic uint64_t end;		/* durable; grows until sealed */
 	_Atomic unsigned flags;		/* enum view_flag; end is stored first */
 	uint64_t size;			/* of the file; the spool's loop */
+	int64_t last_ms;		/* wall_ms of its newest record; likewise;
+					   INT64_MAX: unknown */
 	unsigned refs;			/* under the lock */
 };
 
@@ -57,6 +59,13 @@ bool shelf_take_passed(struct shelf *, uint64_t *number, bool *gone);
  * it is off the list.  False if there is none, or it is the last.  *lost: some
  * claim was not past it, so it stays on the list. */
 bool shelf_drop(struct shelf *, uint64_t *number, uint64_t *before, bool *lost);
+/* The segment that shelf_drop would take.  Borrowed until then; NULL. */
+const struct view *shelf_next_drop(struct shelf *);
+/* The i-th of those that have not had all of a sealed segment.  False: there are not so
+ * many. */
+bool shelf_behind(struct shelf *, const struct view *, size_t i,
+    char name[SPOOL_NAME_MAX + 1]);
+bool shelf_has_claims(struct shelf *);
 void shelf_set_size(struct shelf *, struct view *, uint64_t size);
 /* Bytes on disk, and segments that are not GONE. */
 uint64_t shelf_size(struct shelf *, size_t *segments);

@@ -31,6 +31,7 @@
 
 #define PROBE_FIRST (CLOCK_S / 2)
 #define PROBE_MAX (15 * CLOCK_S)
+#define EXPIRY_MAX (60 * CLOCK_S)
 #define BLOCK UINT64_C(4096)
 #define STEP_MAX (UINT64_C(4) << 20)
 
@@ -58,7 +59,8 @@ struct spool {
 	struct disk_file *lock;		/* owned */
 	struct loop_hook hook;
 	bool hooked;
-	struct loop_timer *age, *probe;	/* owned */
+	struct loop_timer *age, *probe, *expiry;	/* owned */
+	int64_t expiry_ns;		/* how often it is looked for */
 
 	struct shelf shelf;
 	struct retain retain;
@@ -146,6 +148,7 @@ update_view(struct spool *s, struct slot *slot)
 
 	shelf_set_size(&s->shelf, slot->view,
 	    (size + BLOCK - 1) / BLOCK * BLOCK);
+	slot->view->last_ms = segment_last_ms(slot->segment);
 	atomic_store(&slot->view->end, segment_end(slot->segment));
 }
 
@@ -424,13 +427,14 @@ remove_passed(struct spool *s)
 		retain_sync(&s->retain);
 }
 
+/* The oldest, while that is asked for. */
 static void
-drop_oldest(struct spool *s)
+drop_while(struct spool *s, bool (*due)(struct spool *), enum status reason)
 {
 	uint64_t number;
 	bool any = false;
 
-	while (is_full(s) && retain_drop(&s->retain, &number)) {
+	while (due(s) && retain_drop(&s->retain, reason, &number)) {
 		forget(s, number);
 		any = true;
 	}
@@ -438,6 +442,23 @@ drop_oldest(struct spool *s)
 		return;
 	retain_sync(&s->retain);
 	readers_wake(&s->readers);
+}
+
+static bool
+is_expired(struct spool *s)
+{
+	return retain_expired(&s->retain,
+	    (clock_wall() - s->o.max_age_ns) / CLOCK_MS);
+}
+
+static void
+on_expiry(void *arg)
+{
+	struct spool *s = arg;
+
+	drop_while(s, is_expired, ST_EXPIRED);
+	look_at_room(s);
+	loop_timer_start(s->expiry, s->expiry_ns);
 }
 
 static void
@@ -463,7 +484,7 @@ look_at_room(struct spool *s)
 	bool was = s->full;
 
 	if (s->o.drop_oldest)
-		drop_oldest(s);
+		drop_while(s, is_full, ST_SPOOL_FULL);
 	s->full = is_full(s);
 	if (s->full != was)
 		tell_full(s);
@@ -690,6 +711,14 @@ set_limits(struct spool *s)
 		s->step = BLOCK;
 	if (s->step > STEP_MAX)
 		s->step = STEP_MAX;
+	if (!s->o.max_age_ns)
+		return;
+	/* What goes is what is older than that by a quarter at most. */
+	if (s->o.segment_age_ns > s->o.max_age_ns / 4)
+		s->o.segment_age_ns = s->o.max_age_ns / 4;
+	s->expiry_ns = s->o.max_age_ns / 16;
+	if (s->expiry_ns > EXPIRY_MAX)
+		s->expiry_ns = EXPIRY_MAX;
 }
 
 static enum status
@@ -706,12 +735,18 @@ start(struct spool *s)
 		st = loop_timer_new(s->loop, on_age, s, &s->age);
 	if (st == ST_OK)
 		st = loop_timer_new(s->loop, on_probe, s, &s->probe);
+	if (st == ST_OK)
+		st = loop_timer_new(s->loop, on_expiry, s, &s->expiry);
+	if (st == ST_OK)
+		st = retain_open(&s->retain);
 	if (st != ST_OK)
 		return st;
 	s->highest = shelf_highest(&s->shelf);
 	s->passed = s->highest + 1;
 	atomic_store(&s->epoch, s->passed); /* until there is a segment */
 	remove_passed(s);
+	if (s->o.max_age_ns)
+		on_expiry(s);
 	look_at_room(s);
 	st = roll(s);
 	/* A disk that is full or broken must not keep what it has back. */
@@ -749,7 +784,9 @@ spool_open(const struct spool_opts *o, const struct disk_ops *disk,
 		.max_ns = PROBE_MAX, .seed = 1 };
 	set_limits(s);
 	shelf_init(&s->shelf);
-	s->retain = (struct retain){ disk, s->directory, &s->shelf };
+	s->retain = (struct retain){ .disk = disk,
+		.directory = s->directory, .shelf = &s->shelf,
+		.edge_of = o->edge_of };
 	s->readers = (struct readers){ .disk = disk,
 		.directory = s->directory, .shelf = &s->shelf,
 		.can_remove = ask_sweep };
@@ -802,6 +839,10 @@ spool_close(struct spool **sp)
 	metric_add(METRIC_SPOOL_SEGMENTS, -s->shown_segments);
 	loop_timer_free(&s->age);
 	loop_timer_free(&s->probe);
+	loop_timer_free(&s->expiry);
+	if (s->retain.failing)
+		retain_sync(&s->retain);
+	retain_close(&s->retain);
 	while (s->writers) {
 		struct writer *w = s->writers;
 

@@ -27,8 +27,12 @@ bool spool_name_fits(const char *name);
 
 /* ---- cursor.c ------------------------------------------------------------------ */
 
-/* The first place that the cursor of this name still needs.  As cursor_open, but
- * makes nothing. */
+struct cursor_state;
+
+/* As cursor_open, but makes nothing. */
+enum status cursor_read(const struct disk_ops *, const char *directory,
+    const char *name, struct cursor_state *);
+/* The first place that the cursor of this name still needs. */
 enum status cursor_needs(const struct disk_ops *, const char *directory,
     const char *name, struct spool_pos *out);
 

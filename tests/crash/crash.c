@@ -7,7 +7,8 @@
  * and again; at its n-th change of the disk the power goes (and what was not
  * synced is lost, kept, torn or reordered), or the disk fails once or for long.
  * Then: everything acknowledged and not yet delivered is there, once, whole, in
- * order; nothing else is but what was on its way; and the spool works.      */
+ * order; nothing else is but what was on its way; and the spool works.  Where it
+ * drops the oldest, what is not there any more is in the ledger.            */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "spool/ledger.h"
 #include "unit/spoolrig.h"
 
 #define STEPS 60
@@ -29,10 +31,12 @@ struct world {
 	struct spool_pos synced;	/* the cursor's head, for sure */
 	struct spool_pos written;	/* if only the process dies */
 	struct spool_pos put;		/* and at most */
+	struct spool_pos most;		/* that was ever put */
 	struct spool_pos claim;		/* what start-up found it to be */
 	struct spool_pos read_to;
 	struct spool_pos read_at[RIG_MAX];	/* {0, 0}: not read */
 	bool orphan[RIG_MAX];		/* not answered when the power went */
+	struct spool_opts opts;
 	bool failures;			/* of the disk, at present */
 	bool ghosts;			/* what was refused may be there: the disk
 					   did not let it be cut off */
@@ -75,6 +79,15 @@ stop(struct world *w)
 			w->orphan[i] = true;
 }
 
+/* To the cursor. */
+static void
+seek(struct world *w)
+{
+	if (spool_reader_seek(w->reader, w->state.head) != ST_OK &&
+	    !w->opts.drop_oldest)
+		die("seeking says that something is lost", 0);
+}
+
 /* The cursor must be at `least`.  False if the disk died under it. */
 static bool
 begin(struct world *w, struct spool_pos least)
@@ -84,7 +97,7 @@ begin(struct world *w, struct spool_pos least)
 	/* A start takes the file's word, synced or not: it is delivered. */
 	if (spool_pos_cmp(w->written, w->claim) > 0)
 		w->claim = w->written;
-	st = rig_open(&w->rig, &rig_opts);
+	st = rig_open(&w->rig, &w->opts);
 	if (st == ST_OK)
 		st = cursor_open(disk_ram_ops(w->disk), RIG_DIR, "a",
 		    &w->cursor, &w->state);
@@ -103,8 +116,7 @@ begin(struct world *w, struct spool_pos least)
 		w->synced = w->state.head; /* opening has synced it */
 	w->read_to = w->state.head;
 	w->reader = rig_reader(&w->rig, "a");
-	if (spool_reader_seek(w->reader, w->state.head) != ST_OK)
-		die("seeking says that something is lost", 0);
+	seek(w);
 	return true;
 }
 
@@ -140,7 +152,7 @@ read_some(struct world *w, unsigned n)
 			take_record(w, &r);
 		else if (disk_ram_dead(w->disk))
 			return;
-		else
+		else if (st != ST_MISSING || !w->opts.drop_oldest)
 			die("reading says that something is lost", 0);
 	}
 }
@@ -155,6 +167,8 @@ move_cursor(struct world *w, bool sync)
 		return;
 	}
 	w->written = w->put;
+	if (spool_pos_cmp(w->put, w->most) > 0)
+		w->most = w->put;
 	if (!sync || cursor_sync(w->cursor) != ST_OK)
 		return;
 	w->synced = w->put;
@@ -218,8 +232,48 @@ delivered(const struct world *w, unsigned number)
 {
 	struct spool_pos at = w->read_at[number];
 
-	return at.segment && (spool_pos_cmp(at, w->state.head) < 0 ||
-	    spool_pos_cmp(at, w->claim) < 0);
+	if (!at.segment)
+		return false;
+	/* What the cursor forgot is no gap: it was delivered. */
+	if (w->opts.drop_oldest && spool_pos_cmp(at, w->most) < 0)
+		return true;
+	return spool_pos_cmp(at, w->state.head) < 0 ||
+	    spool_pos_cmp(at, w->claim) < 0;
+}
+
+struct search {
+	int64_t second;
+	bool found;
+};
+
+static void
+each_gap(const struct ledger_gap *g, void *arg)
+{
+	struct search *s = arg;
+
+	s->found = s->found || (g->from_s <= s->second &&
+	    s->second <= g->to_s && g->samples > 0);
+}
+
+static bool
+is_gap(const struct world *w, unsigned number)
+{
+	struct search s = { .second = (int64_t)number + 1 };
+
+	(void)ledger_read(disk_ram_ops(w->disk), RIG_DIR, each_gap, &s);
+	return s.found;
+}
+
+/* ST_MISSING is for those who drop. */
+static enum status
+read_next(struct world *w, struct spool_record *r)
+{
+	enum status st;
+
+	do
+		st = spool_read(w->reader, r);
+	while (st == ST_MISSING && w->opts.drop_oldest);
+	return st;
 }
 
 static void
@@ -232,7 +286,7 @@ check(struct world *w)
 	unsigned i;
 
 	memset(seen, 0, sizeof(seen));
-	while ((st = spool_read(w->reader, &r)) == ST_OK) {
+	while ((st = read_next(w, &r)) == ST_OK) {
 		unsigned number = rig_check(&r);
 
 		if (seen[number])
@@ -248,11 +302,11 @@ check(struct world *w)
 	if (st != ST_END)
 		die("something cannot be read", 0);
 	for (i = 0; i < w->rig.n; i++)
-		if (rig_acked(&w->rig, i) && !seen[i] && !delivered(w, i))
+		if (rig_acked(&w->rig, i) && !seen[i] && !delivered(w, i) &&
+		    !(w->opts.drop_oldest && is_gap(w, i)))
 			die("acknowledged, but not there", i);
 	now.checked += w->rig.n;
-	if (spool_reader_seek(w->reader, w->state.head) != ST_OK)
-		die("seeking says that something is lost", 0);
+	seek(w);
 }
 
 static void
@@ -283,7 +337,7 @@ goes_on(struct world *w)
 }
 
 static struct world *
-world_new(uint64_t seed)
+world_new(uint64_t seed, bool drops)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
@@ -292,6 +346,10 @@ world_new(uint64_t seed)
 	w->disk = disk_ram_new();
 	rig_init(&w->rig, w->disk);
 	w->seed = seed;
+	w->opts = rig_opts;
+	w->opts.drop_oldest = drops;
+	if (drops)
+		w->opts.size_bytes = 16 << 10;
 	now.runs++;
 	return w;
 }
@@ -309,13 +367,13 @@ world_free(struct world *w)
 
 /* Power goes at the n-th change, and if `again` at the m-th of the start after. */
 static void
-cut_at(uint64_t seed, unsigned n, enum disk_ram_cut how, int again)
+cut_at(uint64_t seed, bool drops, unsigned n, enum disk_ram_cut how, int again)
 {
-	struct world *w = world_new(seed);
+	struct world *w = world_new(seed, drops);
 
 	(void)snprintf(now.what, sizeof(now.what),
-	    "seed %llu cut %u how %d again %d", (unsigned long long)seed, n,
-	    (int)how, again);
+	    "seed %llu%s cut %u how %d again %d", (unsigned long long)seed,
+	    drops ? " drops" : "", n, (int)how, again);
 	disk_ram_die(w->disk, n);
 	if (begin(w, w->synced))
 		script(w, STEPS);
@@ -338,7 +396,7 @@ static void
 fail_at(uint64_t seed, unsigned n, unsigned times, enum status with,
     enum disk_ram_cut how)
 {
-	struct world *w = world_new(seed);
+	struct world *w = world_new(seed, false);
 
 	(void)snprintf(now.what, sizeof(now.what),
 	    "seed %llu fail %u times %u with %s how %d",
@@ -365,9 +423,9 @@ fail_at(uint64_t seed, unsigned n, unsigned times, enum status with,
 
 /* Changes that the script makes when all is well. */
 static unsigned
-length(uint64_t seed)
+length(uint64_t seed, bool drops)
 {
-	struct world *w = world_new(seed);
+	struct world *w = world_new(seed, drops);
 	unsigned n;
 
 	(void)snprintf(now.what, sizeof(now.what), "seed %llu whole",
@@ -385,15 +443,15 @@ length(uint64_t seed)
 static void
 sweep(uint64_t seed, bool full)
 {
-	unsigned n, all = length(seed), again;
+	unsigned n, all = length(seed, false), again;
 	int how;
 
 	for (n = 0; n < all; n++) {
 		for (how = 0; how < RAM_CUT__N; how++) {
-			cut_at(seed, n, (enum disk_ram_cut)how, -1);
+			cut_at(seed, false, n, (enum disk_ram_cut)how, -1);
 			for (again = 0; full && again < 24; again += 5)
-				cut_at(seed, n, (enum disk_ram_cut)how,
-				    (int)again);
+				cut_at(seed, false, n,
+				    (enum disk_ram_cut)how, (int)again);
 		}
 		for (how = 0; how < RAM_CUT__N; how++) {
 			fail_at(seed, n, 1, ST_DISK, (enum disk_ram_cut)how);
@@ -406,6 +464,17 @@ sweep(uint64_t seed, bool full)
 	}
 }
 
+static void
+sweep_drops(uint64_t seed)
+{
+	unsigned n, all = length(seed, true);
+	int how;
+
+	for (n = 0; n < all; n++)
+		for (how = 0; how < RAM_CUT__N; how++)
+			cut_at(seed, true, n, (enum disk_ram_cut)how, -1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -414,8 +483,10 @@ main(int argc, char **argv)
 
 	fake_clock_init();
 	log_set_level(getenv("CRASH_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	for (seed = 1; seed <= (full ? 12 : 1); seed++)
+	for (seed = 1; seed <= (full ? 12 : 1); seed++) {
 		sweep(seed, full);
+		sweep_drops(seed);
+	}
 	(void)printf("crash: %lu runs, %lu records looked for\n", now.runs,
 	    now.checked);
 	return 0;

@@ -8,7 +8,16 @@
 
 #include "base/clock.h"
 
-#define HEAD 8				/* number, length */
+#define HEAD 12				/* number, length, stream */
+
+static struct bytes
+edge_of(struct bytes data)
+{
+	static const char *const edge[] = { "edge-0", "edge-1", "edge-2" };
+
+	assert(data.n >= HEAD && le32_get(data.p + 8) <= RIG_WRITERS);
+	return bytes_str(edge[le32_get(data.p + 8)]);
+}
 
 const struct spool_opts rig_opts = {
 	.directory = RIG_DIR,
@@ -16,6 +25,7 @@ const struct spool_opts rig_opts = {
 	.segment_bytes = 4 << 10,
 	.segment_age_ns = 3600 * CLOCK_S,
 	.sync = SPOOL_SYNC_ALWAYS,
+	.edge_of = edge_of,
 };
 
 static void
@@ -119,6 +129,7 @@ rig_submit(struct rig *r, unsigned writer, size_t n)
 	assert(w->data);
 	le32_put(w->data, w->number);
 	le32_put(w->data + 4, (uint32_t)n);
+	le32_put(w->data + 8, writer + 1);
 	for (i = HEAD; i < n; i++)
 		w->data[i] = byte_of(w->number, i);
 	w->write = (struct spool_write){
@@ -126,6 +137,8 @@ rig_submit(struct rig *r, unsigned writer, size_t n)
 		.stream = writer + 1,
 		.data = { w->data, n },
 		.wall_ms = clock_wall() / CLOCK_MS - (int64_t)writer,
+		.points = { 1, w->number * 1000 + 1000,
+			w->number * 1000 + 1000 },
 		.done = on_done,
 	};
 	spool_submit(r->spool, &w->write);

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Records carry the number of their submission and bytes made from it, so that
- * whatever comes out can be checked alone.                                  */
+ * whatever comes out can be checked alone.  The record of number n is a point of the
+ * edge "edge-<stream>", at second n + 1.                                    */
 #ifndef RW_TESTS_SPOOLRIG_H
 #define RW_TESTS_SPOOLRIG_H
 

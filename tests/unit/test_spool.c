@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "spool/crc32c.h"
+#include "spool/ledger.h"
 #include "spoolrig.h"
 
 static struct disk_ram *disk;
@@ -281,7 +282,7 @@ backlog_counts_what_is_left(void **state)
 	(void)state;
 	store_many(30, 500);
 	all = spool_backlog(r, (struct spool_pos){ 0, 0 });
-	assert_in_range(all, 30 * 500, 30 * 512);
+	assert_in_range(all, 30 * 500, 30 * 520);
 	read_one(r, &rec);
 	assert_int_equal(spool_backlog(r, rec.next),
 	    all - (rec.next.offset - rec.pos.offset));
@@ -443,6 +444,175 @@ drop_oldest_tells_whom_it_takes_from(void **state)
 	assert_int_equal(read_one(a, &rec), n);
 	assert_int_equal(spool_reader_seek(a, rec.pos), ST_OK);
 	rig_reader_free(rig, &a);
+}
+
+/* Samples in the ledger, and what it says of one upstream and edge. */
+struct told {
+	const char *upstream, *edge;
+	uint64_t samples, own;
+	int64_t from_s, to_s;
+	enum status reason;
+	size_t gaps;
+};
+
+static void
+each_gap(const struct ledger_gap *g, void *arg)
+{
+	struct told *t = arg;
+
+	t->samples += g->samples;
+	if (strcmp(g->upstream, t->upstream) != 0 ||
+	    strcmp(g->edge, t->edge) != 0)
+		return;
+	t->gaps++;
+	t->own += g->samples;
+	t->from_s = g->from_s;
+	t->to_s = g->to_s;
+	t->reason = g->reason;
+}
+
+static struct told
+told(const char *upstream, const char *edge)
+{
+	struct told t = { .upstream = upstream, .edge = edge };
+
+	(void)ledger_read(disk_ram_ops(disk), RIG_DIR, each_gap, &t);
+	return t;
+}
+
+/* One stands at the beginning, one in the middle, one owes an edge only. */
+static void
+a_gap_is_what_was_not_delivered(void **state)
+{
+	struct spool_opts o = rig_opts;
+	struct spool_reader *a, *b, *c;
+	struct spool_record rec;
+	struct spool_pos half = { 0, 0 }, all;
+	struct cursor *cursor;
+	struct cursor_state *cs = calloc(1, sizeof(*cs));
+	struct told t;
+	unsigned i;
+
+	(void)state;
+	o.drop_oldest = true;
+	reopen(&o);
+	a = rig_reader(rig, "a");
+	b = rig_reader(rig, "b");
+	c = rig_reader(rig, "c");
+	for (i = 0; i < 60; i++) {
+		rig_submit(rig, i % 2, 500);
+		fake_settle();
+		assert_int_equal(read_one(b, &rec), i);
+		if (i == 20)
+			half = rec.next;
+	}
+	all = rec.next;
+	put_cursor("b", half, half);
+	assert_int_equal(cursor_open(disk_ram_ops(disk), RIG_DIR, "c", &cursor,
+	    cs), ST_OK);
+	cs->head = all;
+	cs->n_owed = 1;
+	cs->owed[0] = (struct cursor_owed){ { 1, 64 }, half, 2 };
+	assert_int_equal(cursor_put(cursor, cs), ST_OK);
+	cursor_close(&cursor);
+	/* until the first 30 and some are gone */
+	for (; told("a", "edge-1").own < 15; i++) {
+		assert_true(i < 300);
+		assert_int_equal(rig_store(rig, 500), ST_OK);
+	}
+	t = told("a", "edge-1");
+	assert_int_equal(t.gaps, 1);
+	assert_int_equal(t.from_s, 1);
+	assert_int_equal(t.to_s, 2 * t.own - 1);
+	assert_int_equal(t.reason, ST_SPOOL_FULL);
+	t = told("a", "edge-2");
+	assert_int_equal(t.from_s, 2);
+	assert_int_equal(t.to_s, 2 * t.own);
+	/* 0 to 20 it had: eleven of the first edge, ten of the second */
+	assert_int_equal(told("b", "edge-1").own,
+	    told("a", "edge-1").own - 11);
+	assert_int_equal(told("b", "edge-1").from_s, 23);
+	assert_int_equal(told("b", "edge-2").own,
+	    told("a", "edge-2").own - 10);
+	/* of it nothing but the second edge's among these was owed */
+	assert_int_equal(told("c", "edge-1").gaps, 0);
+	t = told("c", "edge-2");
+	assert_int_equal(t.own, 10);
+	assert_int_equal(t.from_s, 2);
+	assert_int_equal(t.to_s, 20);
+	assert_int_equal(metric_read(METRIC_SPOOL_GAPS), 5);
+	rig_reader_free(rig, &a);
+	rig_reader_free(rig, &b);
+	rig_reader_free(rig, &c);
+	free(cs);
+}
+
+static void
+what_is_too_old_goes(void **state)
+{
+	struct spool_opts o = rig_opts;
+	struct spool_reader *r;
+	struct spool_record rec;
+	struct told t;
+	unsigned i;
+
+	(void)state;
+	o.max_age_ns = 8 * 3600 * CLOCK_S;
+	reopen(&o);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(rig_store(rig, 100), ST_OK);
+		fake_pass(2 * 3600 * CLOCK_S);
+	}
+	/* of nobody, so far: kept for whoever comes */
+	t = told("-", "edge-1");
+	assert_in_range(t.own, 4, 6);
+	assert_int_equal(t.reason, ST_EXPIRED);
+	assert_int_equal(t.to_s, t.own);
+	r = rig_reader(rig, "a");
+	while (spool_read(r, &rec) == ST_MISSING)
+		;
+	assert_int_equal(rig_check(&rec), t.own);
+	fake_pass(24 * 3600 * CLOCK_S);
+	assert_int_equal(told("a", "edge-1").own, 10 - t.own);
+	while (spool_read(r, &rec) == ST_MISSING)
+		;
+	assert_int_equal(rig_store(rig, 100), ST_OK);
+	assert_int_equal(read_one(r, &rec), 10);
+	rig_reader_free(rig, &r);
+	/* also at a start, after a long time */
+	assert_int_equal(rig_store(rig, 100), ST_OK);
+	put_cursor("a", rec.pos, rec.pos);
+	rig_close(rig);
+	fake_pass(24 * 3600 * CLOCK_S);
+	assert_int_equal(rig_open(rig, &o), ST_OK);
+	fake_pass(3600 * CLOCK_S);
+	assert_int_equal(told("a", "edge-1").own, 12 - t.own);
+	assert_int_equal(told("-", "edge-1").own, t.own);
+}
+
+/* What was delivered is no gap, however it goes. */
+static void
+nothing_is_entered_that_all_had(void **state)
+{
+	struct spool_opts o = rig_opts;
+	struct spool_reader *r;
+	struct spool_record rec;
+	unsigned i;
+
+	(void)state;
+	o.drop_oldest = true;
+	o.max_age_ns = 3600 * CLOCK_S;
+	reopen(&o);
+	r = rig_reader(rig, "a");
+	for (i = 0; i < 300; i++) {
+		assert_int_equal(rig_store(rig, 500), ST_OK);
+		assert_int_equal(read_one(r, &rec), i);
+		put_cursor("a", rec.next, rec.next);
+		spool_reader_release(r, rec.next);
+	}
+	fake_pass(24 * 3600 * CLOCK_S);
+	assert_int_equal(told("a", "edge-1").samples, 0);
+	rig_reader_free(rig, &r);
 }
 
 /* ---- trouble ----------------------------------------------------------------------- */
@@ -680,6 +850,9 @@ main(void)
 		T(a_full_spool_refuses_and_comes_back),
 		T(a_full_spool_empties_though_small),
 		T(drop_oldest_tells_whom_it_takes_from),
+		T(a_gap_is_what_was_not_delivered),
+		T(what_is_too_old_goes),
+		T(nothing_is_entered_that_all_had),
 		T(a_failed_sync_refuses_until_it_works),
 		T(a_failed_write_refuses_until_it_works),
 		T(no_space_refuses_until_there_is),

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""What retention takes from an upstream is in the ledger, edge by edge: what
+arrived and what the ledger has are together what was acknowledged.
+SPDX-License-Identifier: Apache-2.0"""
+
+import os
+import time
+
+import rw
+
+READ_AHEAD = 20000
+
+
+def gaps(relay):
+    """The lines of the ledger."""
+    path = os.path.join(relay.directory, "gaps")
+    if not os.path.exists(path):
+        return []
+    with open(path) as f:
+        lines = f.read().splitlines()
+    return [rw.pairs(line) for line in lines[1:]]
+
+
+def case(title, reason, gone, *args, **options):
+    with rw.Case(title) as t:
+        sink = t.sink(faults="down")
+        relay = t.relay([sink], upstream="\ttimeout = 2s\n\tread-ahead = %d\n"
+                        % READ_AHEAD, **options)
+        load = t.load(relay, "--edges", 3, "--series", 20000, "--kinds",
+                      "exemplar", "--max-backoff", 1, *args)
+        t.check(rw.wait_for(lambda: gone(relay), 120, 0.2),
+                "something is removed")
+        load.signal(15)
+        sent = load.result()
+        t.equal(sent["answers_5xx"] + sent["open"], 0, "no edge noticed")
+        sink.fault("ok")
+        rw.wait_for(relay.drained, 120, 0.2)
+        lines = gaps(relay)
+        lost = sum(g["samples"] for g in lines)
+        arrived = sink.unique() + sink.summary()["exemplars"]
+        acked = sent["acked"] + sent["exemplars"]
+        # what was on its way when its segment went is a gap, and may arrive
+        t.check(lost > 0 and 0 <= arrived + lost - acked <= READ_AHEAD + 4000,
+                "%d arrived, %d are in the ledger, of %d" %
+                (arrived, lost, acked))
+        t.equal(relay.metric("rwrelay_spool_dropped_samples_total",
+                             reason=reason), lost, "and counted")
+        t.equal({g["reason"] for g in lines}, {reason}, "with the reason")
+        t.equal((len({g["edge"] for g in lines}), len(lines)), (3, 3),
+                "one gap of each edge")
+        now = time.time()
+        t.check(all(now - 300 < g["removed"] <= now and
+                    now - 300 < g["from"] <= g["to"] for g in lines),
+                "and when")
+        t.equal(sink.summary()["reorders"], 0, "the rest came in order")
+        relay.stop()
+        relay.again()
+        t.equal(gaps(relay), lines, "it is there after a restart")
+        t.equal(relay.metric("rwrelay_spool_gaps"), len(lines), "and known")
+
+
+case("the oldest goes when the spool is full", "spool-full",
+     lambda r: r.metric("rwrelay_spool_dropped_segments_total") >= 6,
+     size="16M", spool="\tsegment-size = 1M\n\twhen-full = drop-oldest")
+case("what is too old goes", "expired",
+     lambda r: r.metric("rwrelay_spool_dropped_segments_total") >= 2,
+     "--rate", 20000, spool="\tmax-age = 8s")
+
+rw.done()

@@ -1,10 +1,10 @@
-/* mangen.c - fills the facts of directive.tbl and metric.tbl into a page.
+/* mangen.c - fills the facts of the tables into a page.
  * SPDX-License-Identifier: Apache-2.0
  *
  *	mangen PAGE.in > PAGE
  *
  * A line `@directive SECTION NAME@` becomes the directive's default and range, and
- * `@metrics@` the list of all metrics.  A page that names one directive must name
+ * `@metrics@` the list of all metrics, `@commands@` that of rwrelayctl's.  A page that names one directive must name
  * each of them, once.                                                       */
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,6 +34,16 @@ static const struct {
 #undef METRIC
 };
 #define METRICS (sizeof(metrics) / sizeof(metrics[0]))
+
+static const struct {
+	const char *name, *argument, *help;
+} commands[] = {
+#define COMMAND(name_, method_, path_, argument_, help_) \
+	{ #name_, argument_, help_ },
+#include "admin/command.tbl"
+#undef COMMAND
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static unsigned told[DIRECTIVES];
 
@@ -146,6 +156,24 @@ fill_metrics(void)
 	(void)printf(".El\n");
 }
 
+/* As a sentence. */
+static void
+fill_commands(void)
+{
+	const char *help;
+	size_t i;
+
+	(void)printf(".Bl -tag -width Ds\n");
+	for (i = 0; i < COMMANDS; i++) {
+		help = commands[i].help;
+		(void)printf(".It Cm %s", commands[i].name);
+		if (*commands[i].argument)
+			(void)printf(" Ar %s", commands[i].argument);
+		(void)printf("\n%c%s.\n", *help - 'a' + 'A', help + 1);
+	}
+	(void)printf(".El\n");
+}
+
 static void
 fill_line(char *line)
 {
@@ -155,6 +183,8 @@ fill_line(char *line)
 		fill_directive(section, name);
 	else if (strcmp(line, "@metrics@\n") == 0)
 		fill_metrics();
+	else if (strcmp(line, "@commands@\n") == 0)
+		fill_commands();
 	else if (*line == '@')
 		die("what is that?", line);
 	else

@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "admin/control.h"
 #include "admin/pages.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -68,6 +70,10 @@ struct daemon {
 	size_t n_upstreams;
 	struct listener *admin_listener;	/* owned */
 	struct http_server *admin;	/* owned */
+	struct control *control;	/* owned */
+	struct control_upstream *named;	/* owned: for control */
+	struct listener *control_listener;	/* owned */
+	struct http_server *control_server;	/* owned */
 
 	int signal_fd;
 	struct loop_watch *signals;	/* owned */
@@ -316,6 +322,67 @@ open_admin(struct daemon *d)
 }
 
 static enum status
+control_by_name(struct daemon *d)
+{
+	size_t i;
+
+	d->named = calloc(d->n_upstreams + 1, sizeof(*d->named));
+	if (!d->named)
+		return ST_NO_MEMORY;
+	for (i = 0; i < d->n_upstreams; i++)
+		d->named[i] = (struct control_upstream){
+			d->config->upstreams[i].forward.name,
+			d->upstreams[i].forwarder,
+		};
+	return control_new(d->named, d->n_upstreams, &d->control);
+}
+
+/* For the owner and the group, who may do all that can be done there. */
+static enum status
+bind_control(struct daemon *d, const char *path)
+{
+	char address[256];
+	struct listener_opts lo = { .name = "control", .address = address,
+		.backlog = 16, .fd = -1 };
+	enum status st;
+	mode_t mask;
+
+	(void)snprintf(address, sizeof(address), "unix:%s", path);
+	mask = umask(0117);
+	st = listener_open(&lo, &d->control_listener);
+	(void)umask(mask);
+	return st;
+}
+
+/* The relay does its work without it, too. */
+static enum status
+open_control(struct daemon *d)
+{
+	const char *path = d->config->admin.control;
+	struct http_server_opts so = d->config->http;
+	enum status st;
+
+	if (*path == '\0')
+		return ST_OK;
+	st = control_by_name(d);
+	if (st != ST_OK)
+		return st;
+	if (bind_control(d, path) != ST_OK) {
+		log_warn("no-control", "path=%s hint=\"rwrelayctl cannot reach "
+		    "this relay; does the directory exist, and is it the "
+		    "relay's?\"", path);
+		return ST_OK;
+	}
+	so.routes = control_routes(d->control, &so.n_routes);
+	so.max_connections = 16;
+	so.max_body_bytes = 0;
+	so.count = false;
+	st = http_server_new(d->main, &so, &d->control_server);
+	return st == ST_OK ? listener_start(d->control_listener, d->main,
+	    accepted, d->control_server) : st;
+}
+
+static enum status
 build(struct daemon *d)
 {
 	enum status st;
@@ -332,6 +399,8 @@ build(struct daemon *d)
 		st = open_upstreams(d);
 	if (st == ST_OK)
 		st = open_admin(d);
+	if (st == ST_OK)
+		st = open_control(d);
 	if (st == ST_OK)
 		st = open_gates(d);
 	return st;
@@ -477,6 +546,10 @@ tear_down(struct daemon *d)
 	free(d->gates);
 	listener_close(&d->admin_listener);
 	http_server_free(&d->admin);
+	listener_close(&d->control_listener);
+	http_server_free(&d->control_server);
+	control_free(&d->control);
+	free(d->named);
 	for (i = 0; i < d->n_upstreams; i++)
 		forwarder_free(&d->upstreams[i].forwarder);
 	spool_close(&d->spool);

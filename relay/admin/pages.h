@@ -6,6 +6,7 @@
  *	/-/healthy   200 as long as the main loop turns
  *	/-/ready     200 while the relay takes requests, else 503
  *	/status      the same for people, on one screen
+ *	/upstreams, /edges	what there is to tell of each
  *
  * All on the loop of the server that has the routes.                        */
 #ifndef RW_ADMIN_PAGES_H

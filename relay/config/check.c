@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "policy/match.h"
 
+#define CONTROL_LENGTH_MAX 100	/* less than sun_path */
 #define PATH_LENGTH_MAX 512
 #define HEADER_LENGTH_MAX 4096
 #define DIRECTORY_LENGTH_MAX 2048
@@ -41,6 +42,16 @@ const char *
 check_admin_address(const char *address)
 {
 	return *address ? listener_address_check(address) : NULL;
+}
+
+const char *
+check_control(const char *path)
+{
+	if (*path && *path != '/')
+		return "the control socket's path begins with /";
+	if (strlen(path) > CONTROL_LENGTH_MAX)
+		return "the control socket's path has at most 100 bytes";
+	return NULL;
 }
 
 const char *

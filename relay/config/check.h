@@ -10,6 +10,7 @@
 const char *check_name(const char *);		/* of a section */
 const char *check_address(const char *);
 const char *check_admin_address(const char *);	/* may be empty: none */
+const char *check_control(const char *);	/* likewise */
 const char *check_path(const char *);
 const char *check_directory(const char *);
 const char *check_url(const char *);

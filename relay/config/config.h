@@ -33,6 +33,7 @@ struct config_listen {
 
 struct config_admin {
 	struct listener_opts listener;	/* address NULL: there is none */
+	const char *control;		/* path of a socket; "": there is none */
 };
 
 struct config_upstream {

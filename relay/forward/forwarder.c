@@ -84,6 +84,10 @@ struct forwarder {
 	struct loop_msg drain_msg;
 	int64_t drain_ns;
 	bool draining, stopped;
+	bool paused;
+	atomic_bool pause_wanted, pause_posted;
+	struct loop_msg pause_msg;
+	atomic_bool drained;		/* for other threads to see */
 	bool caught_up;			/* the supply said ST_END */
 
 	unsigned n_lanes;
@@ -498,6 +502,8 @@ start_lanes(struct forwarder *f)
 {
 	unsigned i;
 
+	if (f->paused)
+		return;
 	maybe_reprobe(f);
 	for (i = 0; i < f->n_lanes && f->state == FWD_OPEN; i++)
 		(void)start(f, &f->lane[i]);
@@ -585,9 +591,11 @@ pump(struct forwarder *f)
 	read_on(f);
 	start_lanes(f);
 	metric_group_set(f->metrics, METRIC_UP_READ_AHEAD, f->ahead);
+	atomic_store(&f->drained, f->caught_up && f->ahead == 0);
 	/* while held there is nothing to wait for */
 	if (f->draining && idle(f) &&
-	    ((f->caught_up && f->ahead == 0) || f->state != FWD_OPEN))
+	    ((f->caught_up && f->ahead == 0) || f->state != FWD_OPEN ||
+	    f->paused))
 		stop(f);
 }
 
@@ -640,6 +648,37 @@ forwarder_drain(struct forwarder *f, int64_t at_most_ns)
 {
 	f->drain_ns = at_most_ns;
 	loop_post(f->loop, &f->drain_msg, begin_drain);
+}
+
+static void
+pause_seen(struct loop_msg *m)
+{
+	struct forwarder *f = container_of(m, struct forwarder, pause_msg);
+	bool paused;
+
+	atomic_store(&f->pause_posted, false);
+	paused = atomic_load(&f->pause_wanted);
+	if (paused == f->paused)
+		return;
+	f->paused = paused;
+	metric_group_set(f->metrics, METRIC_UP_PAUSED, paused);
+	log_info(paused ? "upstream-paused" : "upstream-resumed",
+	    "upstream=%s", f->opts.name);
+	pump(f);
+}
+
+void
+forwarder_pause(struct forwarder *f, bool yes)
+{
+	atomic_store(&f->pause_wanted, yes);
+	if (!atomic_exchange(&f->pause_posted, true))
+		loop_post(f->loop, &f->pause_msg, pause_seen);
+}
+
+bool
+forwarder_is_drained(const struct forwarder *f)
+{
+	return atomic_load(&f->drained);
 }
 
 static enum status

@@ -9,6 +9,7 @@
 #ifndef RW_FORWARD_FORWARDER_H
 #define RW_FORWARD_FORWARDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,6 +68,11 @@ enum status forwarder_new(const struct forward_opts *, struct spool *,
 /* Any thread: finish what is in flight, at most this long, take nothing new, sync the
  * cursor, then loop_stop the forwarder's loop. */
 void forwarder_drain(struct forwarder *, int64_t at_most_ns);
+/* Any thread: nothing more is sent from the next turn on (what is in flight is waited
+ * for), or sending goes on.  Forgotten with the process. */
+void forwarder_pause(struct forwarder *, bool);
+/* Any thread: all that was in the log a moment ago is delivered, or set aside. */
+bool forwarder_is_drained(const struct forwarder *);
 /* When the loop has stopped. */
 void forwarder_free(struct forwarder **);
 

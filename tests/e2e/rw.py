@@ -32,6 +32,7 @@ SWEEP = bool(os.environ.get("RW_SWEEP"))
 SANITIZED = "-fsanitize" in os.environ.get("RW_CHECK_CFLAGS", "")
 PATIENCE = 4 if SANITIZED else 1     # times as long may it take
 RELAY = os.environ.get("RW_RELAY", os.path.join(BUILD, "rwrelay"))
+CTL = os.environ.get("RW_CTL", os.path.join(BUILD, "rwrelayctl"))
 
 _failed = 0
 
@@ -204,12 +205,14 @@ class Relay(Process):
         self.port, self.admin = free_port(), free_port()
         self.directory = case.path("%s.spool" % name)
         self.config = case.path("%s.conf" % name)
+        self.control = case.path("%s.control" % name)
         os.makedirs(self.directory, exist_ok=True)
         with open(self.config, "w") as f:
             f.write(top + "\n")
             f.write('listen edge {\n\taddress = "127.0.0.1:%d"\n%s\n}\n' %
                     (self.port, listen))
-            f.write('admin {\n\taddress = "127.0.0.1:%d"\n}\n' % self.admin)
+            f.write('admin {\n\taddress = "127.0.0.1:%d"\n\tcontrol = "%s"\n}\n' %
+                    (self.admin, self.control))
             f.write('spool {\n\tdirectory = "%s"\n\tsize = "%s"\n%s\n}\n' %
                     (self.directory, size, spool))
             for i, up in enumerate(upstreams):
@@ -276,6 +279,14 @@ class Relay(Process):
                 if all('%s="%s"' % kv in series for kv in labels.items()):
                     total += value
         return total
+
+    def ctl(self, *args):
+        """rwrelayctl on this relay: its status, what it said, what it
+        complained about."""
+        r = subprocess.run([CTL, "-s", self.control, *map(str, args)],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           text=True)
+        return r.returncode, r.stdout, r.stderr
 
     def drained(self):
         m = self.metrics()

@@ -1,0 +1,34 @@
+/* control.h - the control socket: what an operator may ask and order.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * HTTP over a unix socket, so that curl will do as well as rwrelayctl:
+ *
+ *	GET  /status, /upstreams, /edges, /metrics ...	as the admin address
+ *	POST /pause?NAME	200; 404: there is no such upstream
+ *	POST /resume?NAME	likewise
+ *	GET  /drained?NAME	200: it is owed nothing; 503: it is; 404
+ *
+ * Who may open the socket may do all of it.  On the loop of the server that has
+ * the routes.                                                               */
+#ifndef RW_ADMIN_CONTROL_H
+#define RW_ADMIN_CONTROL_H
+
+#include "base/status.h"
+#include "forward/forwarder.h"
+#include "http/server.h"
+
+struct control;
+
+struct control_upstream {
+	const char *name;
+	struct forwarder *forwarder;
+};
+
+/* upstreams are borrowed for life. */
+enum status control_new(const struct control_upstream *, size_t n,
+    struct control **out);
+void control_free(struct control **);
+/* For http_server_opts; live as long as the control. */
+const struct http_route *control_routes(const struct control *, size_t *n);
+
+#endif

@@ -4,7 +4,8 @@
  * A count, and for each exemplar
  *	its series, as a difference from the last one's
  *	its labels: those of one of the record's last exemplars (one trace often
- *	shows in several histograms), or names, as before or told, and values: a
+ *	shows in several histograms), or names, those of the last one if both
+ *	ends have kept them (four names of 100 bytes) or told, and values: a
  *	text; or hexadecimal digits, two a byte; or, if they are 32, which of the
  *	last trace ids they are
  *	its time: that of the exemplar whose labels it has, or how long before
@@ -37,6 +38,7 @@ exemplar_model_init(struct exemplar_model *m)
 	guesses_init(&m->names_same, 1);
 	guesses_init(&m->hex, 1);
 	guesses_init(&m->trace_known, 1);
+	m->names.n = NAMES_NONE;
 }
 
 void
@@ -66,6 +68,26 @@ learn_trace(struct traces *t, uint64_t first, uint64_t second)
 	t->second[at] = second;
 }
 
+static void
+learn_names(struct exemplar_names *names, const struct label *labels,
+    uint32_t n)
+{
+	size_t at = 0;
+	uint32_t i;
+
+	names->n = NAMES_NONE;
+	for (i = 0; i < n; i++) {
+		if (i == NAMES_MAX || labels[i].name.n > NAMES_TEXT - at)
+			return;
+		if (labels[i].name.n)
+			memcpy(names->text + at, labels[i].name.p,
+			    labels[i].name.n);
+		names->length[i] = (uint8_t)labels[i].name.n;
+		at += labels[i].name.n;
+	}
+	names->n = n;
+}
+
 /* The time that an exemplar of the series is not far from. */
 static int64_t
 time_near(const struct stream *s, uint32_t series)
@@ -78,15 +100,18 @@ time_near(const struct stream *s, uint32_t series)
 /* ---- writing --------------------------------------------------------------- */
 
 static bool
-same_names(const struct batch_exemplar *a, const struct batch_exemplar *b)
+same_names(const struct exemplar_names *names, const struct batch_exemplar *x)
 {
+	const uint8_t *text = names->text;
 	uint32_t i;
 
-	if (a->n_labels != b->n_labels)
+	if (names->n != x->n_labels)
 		return false;
-	for (i = 0; i < a->n_labels; i++) {
-		if (!bytes_eq(a->labels[i].name, b->labels[i].name))
+	for (i = 0; i < x->n_labels; i++) {
+		if (!bytes_eq(bytes_of(text, names->length[i]),
+		    x->labels[i].name))
 			return false;
+		text += names->length[i];
 	}
 	return true;
 }
@@ -96,10 +121,11 @@ same_labels(const struct batch_exemplar *a, const struct batch_exemplar *b)
 {
 	uint32_t i;
 
-	if (!same_names(a, b))
+	if (a->n_labels != b->n_labels)
 		return false;
 	for (i = 0; i < a->n_labels; i++) {
-		if (!bytes_eq(a->labels[i].value, b->labels[i].value))
+		if (!bytes_eq(a->labels[i].value, b->labels[i].value) ||
+		    !bytes_eq(a->labels[i].name, b->labels[i].name))
 			return false;
 	}
 	return true;
@@ -201,12 +227,12 @@ put_label_value(struct exemplar_model *m, struct record_writer *w,
 
 static bool
 put_labels(struct exemplar_model *m, struct record_writer *w,
-    const struct batch_exemplar *x, bool first)
+    const struct batch_exemplar *x)
 {
-	bool same = !first && same_names(x, x - 1);
+	bool same = same_names(&m->names, x);
 	uint32_t i;
 
-	if (!first)
+	if (m->names.n != NAMES_NONE)
 		put_guess(w, &m->names_same, same);
 	if (!same)
 		put_number(w, &m->n_labels, x->n_labels);
@@ -216,6 +242,8 @@ put_labels(struct exemplar_model *m, struct record_writer *w,
 		if (!put_label_value(m, w, x->labels[i].value))
 			return false;
 	}
+	if (!same)
+		learn_names(&m->names, x->labels, x->n_labels);
 	return true;
 }
 
@@ -258,7 +286,7 @@ put_exemplar(struct stream *s, struct record_writer *w,
 	m->last_series = x->series;
 	put_guess(w, &m->repeated, back > 0);
 	if (back == 0) {
-		if (!put_labels(m, w, x, i == 0) ||
+		if (!put_labels(m, w, x) ||
 		    !record_room(w, EXEMPLAR_ROOM))
 			return false;
 		put_integer(w, &m->age, wrap_sub(near, x->ms));
@@ -347,21 +375,29 @@ get_label_value(struct exemplar_model *m, struct record_reader *r,
 
 static void
 get_labels(struct exemplar_model *m, struct record_reader *r, struct arena *a,
-    struct batch_exemplar *x, bool first)
+    struct batch_exemplar *x)
 {
-	bool same = !first && get_guess(r, &m->names_same);
+	bool same = m->names.n != NAMES_NONE && get_guess(r, &m->names_same);
+	const uint8_t *name = m->names.text;
 	uint32_t i;
 
 	/* a name and a value take a bit each at least */
-	x->n_labels = same ? x[-1].n_labels : get_number_below(r,
-	    &m->n_labels, record_left(r) * 4 + 4);
+	x->n_labels = same ? m->names.n : get_number_below(r, &m->n_labels,
+	    record_left(r) * 4 + 4);
 	x->labels = arena_take_array(a, x->n_labels, sizeof(*x->labels));
 	for (i = 0; i < x->n_labels && !arena_failed(a) && !r->bad; i++) {
-		r->bad = record_overrun(r);
-		x->labels[i].name = same ? x[-1].labels[i].name :
-		    get_text(r, &m->text, a);
+		if (same) {
+			x->labels[i].name = bytes_of(arena_copy(a, name,
+			    m->names.length[i]), m->names.length[i]);
+			name += m->names.length[i];
+		} else {
+			x->labels[i].name = get_text(r, &m->text, a);
+		}
 		x->labels[i].value = get_label_value(m, r, a);
+		r->bad = r->bad || record_overrun(r);
 	}
+	if (!same && !arena_failed(a) && !r->bad)
+		learn_names(&m->names, x->labels, x->n_labels);
 }
 
 static uint64_t
@@ -395,7 +431,7 @@ get_exemplar(struct stream *s, struct record_reader *r, struct arena *a,
 	x->series = m->last_series = (uint32_t)series;
 	repeated = get_guess(r, &m->repeated);
 	if (!repeated) {
-		get_labels(m, r, a, x, i == 0);
+		get_labels(m, r, a, x);
 	} else {
 		if (!get_guess(r, &m->back_same))
 			m->last_back = get_number_below(r, &m->back,

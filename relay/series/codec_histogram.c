@@ -236,9 +236,10 @@ remember(struct stream *s, const struct batch_histogram *h,
 	struct histogram_model *m = &s->histograms;
 	struct last_histogram **at = last_of(s, h->series), *last;
 	uint64_t n = numbers_of(h), *room;
+	uint64_t others = m->numbers - (*at ? (*at)->numbers : 0);
 	uint32_t next = *at ? (*at)->next : SERIES_NONE;
 
-	if (n > NUMBERS_MAX || m->numbers + n > TOTAL_MAX) {
+	if (n > NUMBERS_MAX || others + n > TOTAL_MAX) {
 		forget(s, at);
 		return true;
 	}

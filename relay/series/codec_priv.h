@@ -128,7 +128,19 @@ struct traces {
 	uint32_t n;			/* so far; the oldest give way */
 };
 
+/* Label names of the last exemplar, if there is room for them. */
+#define NAMES_MAX 4
+#define NAMES_TEXT 100
+#define NAMES_NONE UINT32_MAX
+
+struct exemplar_names {
+	uint32_t n;			/* NAMES_NONE: there was none */
+	uint8_t length[NAMES_MAX];
+	uint8_t text[NAMES_TEXT];
+};
+
 struct exemplar_model {
+	struct exemplar_names names;
 	struct number count, series, n_labels, text, n_hex, back, age, whole;
 	struct guess repeated, back_same, time_same, value_same[2],
 	    digits_same, names_same, hex, trace_known;
@@ -153,6 +165,7 @@ struct stream {
 	uint32_t ends[ENDS_MAX];	/* last series of the last records */
 	uint32_t n_ends;
 	int64_t last_ms;		/* of the last sample */
+	int32_t last_step;		/* from its series' sample before */
 	uint32_t n_records;
 	uint64_t digest;		/* of all values so far */
 	struct gap_means gaps;

@@ -20,10 +20,10 @@
  *
  * Times have a seam where two neighbours had different times the last time: there,
  * how much it differs from what the interval of the series lets expect.  The first
- * sample of a block is at a seam, too (but expected to go on with the time of the
- * one before, if those two had one time).  Up to the next seam all samples have one time; if they do
- * not, where the next one begins is told with the seam, and a seam is made there.
- * So a record without surprises has a seam for each scrape in it, and nothing else. */
+ * sample of a block is at a seam, too (but expected to have the time of the one
+ * before, if those two had one time before).  Up to the next seam all samples have
+ * one time; if they do not, how many do is told with the seam, and a seam is made
+ * there.  So a record without surprises tells one time for each scrape in it. */
 #include "series/codec_priv.h"
 
 #include <assert.h>
@@ -123,23 +123,35 @@ struct seam {
 	bool first;			/* there is none */
 };
 
+/* Not yet, if both are 0. */
+static inline bool
+has_time(const struct series *series)
+{
+	return series->ms != 0 || series->step != 0;
+}
+
 static inline int64_t
 time_foreseen(const struct stream *s, const struct seam *x,
     const struct series *series)
 {
 	if (!x->first && series->ms == x->before)
 		return x->ms;
-	return series->mode == MODE_NONE ? s->last_ms :
-	    wrap_add(series->ms, series->step);
+	if (!has_time(series))
+		return s->last_ms;
+	return wrap_add(series->ms, series->step ? series->step : s->last_step);
 }
 
+/* A series' first interval is not known: that of any other stands in. */
 static inline void
 learn_time(struct stream *s, struct seam *x, struct series *series, int64_t ms)
 {
 	x->ms = s->last_ms = ms;
 	x->before = series->ms;
 	x->first = false;
-	series->step = (int32_t)(uint32_t)wrap_sub(ms, series->ms);
+	if (has_time(series)) {
+		series->step = (int32_t)(uint32_t)wrap_sub(ms, series->ms);
+		s->last_step = series->step;
+	}
 	series->ms = ms;
 }
 

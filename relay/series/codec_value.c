@@ -6,9 +6,9 @@
  *	same delta	m changes as that of the last changed sample of the
  *			record did, which is of the same mode
  *	escape		see below
- *	residual	its length in bits, sign, bits below the first one
- * In ULP mode the change of e follows the latter.  A series' first value is
- * asked for as a change from the value of the one that it takes after.      */
+ *	residual	by how much m changed more than foreseen: size, sign
+ * In ULP mode the change of e follows the second and the last.  A series' first
+ * value is a change from that of the series that it takes after.            */
 #include "series/codec_value.h"
 
 #include <assert.h>
@@ -130,7 +130,6 @@ learn_delta(struct series *s, int64_t delta)
 
 /* Whole numbers that share low zero bits for long enough go on without them;
  * a series that had to come back waits longer, then for ever. */
-#define ZEROS_N 127
 #define ZEROS_BITS 63
 #define ZEROS_FAILED 64
 

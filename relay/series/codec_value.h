@@ -103,14 +103,15 @@ struct series {
 	uint8_t signs;			/* last signs of the residual */
 	uint8_t cost[3];		/* mean bits left by each predictor, x4 */
 	uint8_t length;			/* mean bits of the residual, x4 */
-	uint8_t ulp_length;		/* bits of the last change of e */
-	uint8_t zeros;			/* fewest low zero bits of m ... */
-	uint8_t n_zeros;		/* ... in so many changes; flags */
+	uint8_t ulp_length;		/* mean bits of the change of e, x4 */
+	uint8_t zeros;			/* fewest low zero bits of m (and above
+					   them how often a POWER failed) ... */
+	uint8_t n_zeros;		/* ... in so many changes */
 };
 
 _Static_assert(sizeof(struct series) == 64, "a cache line");
 
-/* Before the first value: m is the series to take after, or SERIES_NONE. */
+/* Before the first value: m is the series to take after, or -1. */
 #define MODE_NONE MODE(MODE_RAW, 63)
 
 /* ---- what all series of a stream share ------------------------------------ */

@@ -208,6 +208,13 @@ batches_restart(struct batches *g)
 	g->n_series = 0;
 }
 
+const struct label *
+batches_labels(const struct batches *g, uint32_t id, uint32_t *n)
+{
+	*n = g->series[id].n_labels;
+	return g->series[id].labels;
+}
+
 bool
 batches_series_is(const struct batches *g, const struct dict *d, uint32_t id)
 {

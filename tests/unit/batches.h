@@ -28,6 +28,9 @@ enum status batches_next(struct batches *, struct encoder *, struct batch *);
 /* Forgets the series, as the encoder does by a restart. */
 void batches_restart(struct batches *);
 
+/* The labels of a made-up series, n of them. */
+const struct label *batches_labels(const struct batches *, uint32_t id,
+    uint32_t *n);
 /* The labels of a made-up series are what the dictionary has. */
 bool batches_series_is(const struct batches *, const struct dict *,
     uint32_t id);

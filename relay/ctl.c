@@ -1,4 +1,5 @@
-/* ctl.c - rwrelayctl: asks a running relay over its control socket.
+/* ctl.c - rwrelayctl: asks a running relay over its control socket, or looks at
+ * its files.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
@@ -16,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tool/offline.h"
 
 #define DEFAULT_SOCKET "/run/rwrelay/control"
 #define ANSWER_MAX ((size_t)64 << 20)
@@ -50,6 +52,8 @@ usage(FILE *to)
 	for (i = 0; i < N_COMMANDS; i++)
 		(void)fprintf(to, "  %-9s %-9s %s\n", commands[i].name,
 		    commands[i].argument, commands[i].help);
+	(void)fprintf(to, "\nand of files, whether a relay runs or not:\n\n");
+	offline_usage(to);
 	(void)fprintf(to, "\nSee rwrelayctl(8).\n");
 }
 
@@ -216,49 +220,71 @@ find(const char *name)
 	return NULL;
 }
 
-int
-main(int argc, char **argv)
+struct options {
+	const char *socket;
+	double seconds;			/* 0: no end */
+};
+
+static void
+read_options(int argc, char **argv, struct options *o)
 {
-	const char *path = DEFAULT_SOCKET, *argument;
-	const struct command *c;
-	double seconds = 0;
 	char *end;
 	int opt;
 
+	*o = (struct options){ DEFAULT_SOCKET, 0 };
 	while ((opt = getopt(argc, argv, "+s:t:Vh")) != -1) {
 		switch (opt) {
 		case 's':
-			path = optarg;
+			o->socket = optarg;
 			break;
 		case 't':
-			seconds = strtod(optarg, &end);
-			if (*end || !(seconds > 0 && seconds < 1e9))
+			o->seconds = strtod(optarg, &end);
+			if (*end || !(o->seconds > 0 && o->seconds < 1e9))
 				errx(EXIT_USAGE, "-t %s: a number of seconds",
 				    optarg);
 			break;
 		case 'V':
 			(void)printf("rwrelayctl " PACKAGE_VERSION "\n");
-			return EXIT_SUCCESS;
+			exit(EXIT_SUCCESS);
 		case 'h':
 			usage(stdout);
-			return EXIT_SUCCESS;
+			exit(EXIT_SUCCESS);
 		default:
 			usage(stderr);
-			return EXIT_USAGE;
+			exit(EXIT_USAGE);
 		}
 	}
-	c = optind < argc ? find(argv[optind]) : NULL;
-	if (!c) {
+	if (optind == argc) {
 		usage(stderr);
-		return EXIT_USAGE;
+		exit(EXIT_USAGE);
 	}
-	argument = *c->argument ? argv[optind + 1] : NULL;
-	if (argc - optind != 1 + (*c->argument != '\0'))
-		errx(EXIT_USAGE, "%s: usage: rwrelayctl %s %s", c->name, c->name,
-		    c->argument);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct offline_command *offline;
+	const struct command *c;
+	const char *argument;
+	struct options o;
+
+	read_options(argc, argv, &o);
+	argc -= optind;
+	argv += optind;
+	offline = offline_find(argv[0]);
+	if (offline)
+		return offline->run(argc, argv);
+	c = find(argv[0]);
+	if (!c)
+		errx(EXIT_USAGE, "%s: no such command; rwrelayctl -h lists them",
+		    argv[0]);
+	if (argc != 1 + (*c->argument != '\0'))
+		errx(EXIT_USAGE, "usage: rwrelayctl %s %s", c->name, c->argument);
+	argument = *c->argument ? argv[1] : NULL;
 	if (argument && !is_name(argument))
 		errx(EXIT_USAGE, "%s: a name has letters, digits and . _ -",
 		    argument);
-	return strcmp(c->name, "drain") == 0 ? drain(path, c, argument, seconds) :
-	    run(path, c, argument);
+	return strcmp(c->name, "drain") == 0 ?
+	    drain(o.socket, c, argument, o.seconds) :
+	    run(o.socket, c, argument);
 }

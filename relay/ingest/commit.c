@@ -298,7 +298,6 @@ static enum status
 encode(struct home *h, struct commit *c)
 {
 	struct session_record r = { .epoch = 0 };
-	uint32_t n_before;
 	enum status st;
 
 	if (atomic_load(&c->gone))
@@ -312,12 +311,9 @@ encode(struct home *h, struct commit *c)
 	c->from->heard = loop_now(h->loop);
 	(void)atomic_fetch_add(&c->from->in_flight, 1);
 	note_losses(c->from, c);
-	n_before = session_n_series(c->from->session);
 	st = session_encode(c->from->session, c->batch, c->body, &c->record,
 	    &r);
-	if (session_n_series(c->from->session) > n_before)
-		metric_add(METRIC_SERIES_DEFINED,
-		    session_n_series(c->from->session) - n_before);
+	metric_add(METRIC_SERIES_DEFINED, r.defined);
 	tell_series(c->from, session_n_series(c->from->session));
 	if (st == ST_SERIES_LIMIT) {
 		log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
@@ -331,6 +327,7 @@ encode(struct home *h, struct commit *c)
 	take_figures(c);
 	c->write.epoch = r.epoch;
 	c->write.stream = r.stream;
+	c->write.defined = r.defined;
 	return st;
 }
 

@@ -294,7 +294,9 @@ session_encode(struct session *s, struct batch *b, struct hash128 body,
 
 	if (epoch != s->epoch)
 		restart(s, epoch);
+	r->defined = s->now.n;
 	st = find_all(s, b);
+	r->defined = s->now.n - r->defined;
 	if (st != ST_OK)
 		return st;
 	batch_settle(b);

@@ -35,6 +35,7 @@ void session_free(struct session **);
 struct session_record {
 	uint64_t epoch;			/* where it belongs (struct spool_write) */
 	uint32_t stream;
+	uint32_t defined;		/* series met for the first time in it */
 	struct batch_counts repeated;	/* points that were left out: repeat.h */
 };
 

@@ -35,6 +35,12 @@
 #define BLOCK UINT64_C(4096)
 #define STEP_MAX (UINT64_C(4) << 20)
 
+/* What a series costs a segment before it costs as little as it can, its description
+ * and what is learned of it, is about 10 bytes.  With so many a series in all that is
+ * a tenth of the segment. */
+#define BYTES_PER_SERIES 96
+#define GROWTH_MAX 4			/* for that, times segment_bytes */
+
 /* A segment that is written to, or whose end could not be cut yet. */
 struct slot {
 	struct slot *next;
@@ -54,6 +60,8 @@ struct spool {
 	struct spool_opts o;
 	char directory[SPOOL_DIRECTORY_MAX + 1];
 	uint64_t step;			/* of reserving, and what is kept free */
+	uint64_t due_bytes;		/* the current segment is closed past it */
+	uint64_t defined;		/* series that it describes */
 	const struct disk_ops *disk;	/* borrowed */
 	struct loop *loop;		/* borrowed */
 	struct disk_file *lock;		/* owned */
@@ -248,6 +256,23 @@ fail(struct spool *s, struct slot *slot, enum status why)
 		set_trouble(s, why);
 }
 
+/* ---- how large a segment gets -------------------------------------------------------- */
+
+/* Series are described anew in each segment: the more there are, the larger it may
+ * get.  Not by much: a restart reads it from its beginning, and room comes back by
+ * whole segments. */
+static void
+set_due(struct spool *s)
+{
+	uint64_t due = s->defined * BYTES_PER_SERIES;
+
+	if (due > s->o.segment_bytes * GROWTH_MAX)
+		due = s->o.segment_bytes * GROWTH_MAX;
+	if (due > s->o.size_bytes / 8)
+		due = s->o.size_bytes / 8;
+	s->due_bytes = due > s->o.segment_bytes ? due : s->o.segment_bytes;
+}
+
 /* ---- rolling ------------------------------------------------------------------------ */
 
 static void on_passed(struct loop_msg *);
@@ -317,6 +342,8 @@ roll(struct spool *s)
 	s->current = slot;
 	s->highest = o.number;
 	s->aged = false;
+	s->defined = 0;
+	set_due(s);
 	atomic_store(&s->epoch, o.number);
 	loop_timer_start(s->age, s->o.segment_age_ns);
 	start_barrier(s);
@@ -334,7 +361,7 @@ roll_due(const struct spool *s)
 	    segment_records(now) == 0)
 		return false;
 	/* When full: only what is sealed can go. */
-	return s->aged || s->full || segment_end(now) >= s->o.segment_bytes;
+	return s->aged || s->full || segment_end(now) >= s->due_bytes;
 }
 
 static void
@@ -528,6 +555,10 @@ on_submit(struct loop_msg *msg)
 
 	while (slot && segment_number(slot->segment) != w->epoch)
 		slot = slot->next;
+	if (slot && slot == s->current) {
+		s->defined += w->defined;
+		set_due(s);
+	}
 	if (slot && !slot->failed)
 		segment_queue(slot->segment, w);
 	else /* S9 */
@@ -628,7 +659,7 @@ reserve(struct spool *s)
 
 	if (!s->current || s->full || s->trouble != ST_OK)
 		return;
-	st = segment_ahead(s->current->segment, s->o.segment_bytes + s->step);
+	st = segment_ahead(s->current->segment, s->due_bytes + s->step);
 	update_view(s, s->current);
 	if (st != ST_OK) /* what is on its way has room yet */
 		set_trouble(s, st);

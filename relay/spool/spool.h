@@ -43,7 +43,8 @@ typedef struct bytes spool_edge_fn(struct bytes data);
 struct spool_opts {
 	const char *directory;
 	uint64_t size_bytes;		/* all segments on disk */
-	uint64_t segment_bytes;		/* a segment is closed past this size */
+	uint64_t segment_bytes;		/* a segment is closed past this size,
+					   or a larger one: set_due() */
 	int64_t segment_age_ns;		/* or this age */
 	enum spool_sync sync;
 	bool drop_oldest;		/* when full: drop the oldest segment
@@ -89,6 +90,7 @@ struct spool_write {
 	struct bytes data;
 	int64_t wall_ms;		/* when the request was received */
 	struct spool_points points;	/* what is lost with it */
+	uint32_t defined;		/* series that it describes */
 	spool_done_fn *done;
 	/* the spool's */
 	enum status status;

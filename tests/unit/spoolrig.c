@@ -137,6 +137,7 @@ rig_submit(struct rig *r, unsigned writer, size_t n)
 		.stream = writer + 1,
 		.data = { w->data, n },
 		.wall_ms = clock_wall() / CLOCK_MS - (int64_t)writer,
+		.defined = r->defines,
 		.points = { 1, w->number * 1000 + 1000,
 			w->number * 1000 + 1000 },
 		.done = on_done,

@@ -32,6 +32,7 @@ struct rig {
 	struct spool *spool;
 	struct rig_write writes[RIG_MAX];
 	unsigned n;			/* submitted */
+	uint32_t defines;		/* series that each write describes */
 	unsigned order[RIG_MAX];	/* of done */
 	unsigned n_done;
 	unsigned wakes;

@@ -123,7 +123,7 @@ what_is_not_said_is_as_usual(void **state)
 	assert_int_equal(c->spool.sync, SPOOL_SYNC_ALWAYS);
 	assert_false(c->spool.drop_oldest);
 	assert_int_equal(c->spool.segment_bytes, 16 << 20);
-	assert_int_equal(c->spool.segment_age_ns, 3600 * CLOCK_S);
+	assert_int_equal(c->spool.segment_age_ns, 7200 * CLOCK_S);
 
 	assert_int_equal(c->n_upstreams, 1);
 	assert_string_equal(f->name, "central");

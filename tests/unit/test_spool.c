@@ -206,6 +206,26 @@ an_old_epoch_stays_open_until_all_passed(void **state)
 	rig_reader_free(rig, &r);
 }
 
+/* Up to an eighth of the spool. */
+static void
+many_series_make_it_larger(void **state)
+{
+	uint64_t epoch = spool_epoch(rig->spool);
+
+	(void)state;
+	rig->defines = 11;
+	store_many(4, 1000);
+	assert_int_equal(spool_epoch(rig->spool), epoch);
+	rig->defines = 0;
+	store_many(1, 1000);		/* past 44 * 96 */
+	assert_int_equal(spool_epoch(rig->spool), epoch + 1);
+	rig->defines = 1000;
+	store_many(7, 1000);
+	assert_int_equal(spool_epoch(rig->spool), epoch + 1);
+	store_many(2, 1000);
+	assert_int_equal(spool_epoch(rig->spool), epoch + 2);
+}
+
 static void
 age_ends_a_segment_that_has_records(void **state)
 {
@@ -839,6 +859,7 @@ main(void)
 		T(one_turn_is_one_sync),
 		T(segments_follow_each_other),
 		T(an_old_epoch_stays_open_until_all_passed),
+		T(many_series_make_it_larger),
 		T(age_ends_a_segment_that_has_records),
 		T(streams_are_numbered_by_epoch),
 		T(a_second_relay_is_kept_out),

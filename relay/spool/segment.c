@@ -36,6 +36,7 @@ struct segment {
 	uint32_t seed;
 	uint64_t end;			/* durable */
 	uint64_t size;			/* of the file */
+	uint64_t most;			/* it shall be no larger */
 	int64_t wall_ms;		/* of the last durable record */
 	struct format_footer totals;	/* of the durable records */
 	struct spool_write *first, **last;	/* queued; borrowed */
@@ -112,6 +113,7 @@ segment_create(const struct segment_opts *o, struct segment **out)
 		return ST_NO_MEMORY;
 	s->o = *o;
 	s->end = s->size = FORMAT_HEADER;
+	s->most = UINT64_MAX;
 	s->last = &s->first;
 	spool_path(s->path, o->directory, SPOOL_SEGMENT, o->number, ".rwl");
 	spool_path(making, o->directory, SPOOL_SEGMENT, o->number, ".tmp");
@@ -192,6 +194,22 @@ segment_queued(const struct segment *s)
 	return s->first;
 }
 
+static uint64_t
+bytes_of_all(const struct spool_write *w)
+{
+	uint64_t n = 0;
+
+	for (; w; w = w->next)
+		n += FORMAT_FRAME_MAX + w->data.n;
+	return n;
+}
+
+uint64_t
+segment_queued_bytes(const struct segment *s)
+{
+	return bytes_of_all(s->first);
+}
+
 struct spool_write *
 segment_take(struct segment *s)
 {
@@ -200,6 +218,24 @@ segment_take(struct segment *s)
 	s->first = NULL;
 	s->last = &s->first;
 	return w;
+}
+
+struct spool_write *
+segment_fit(struct segment *s, uint64_t most, uint64_t *bytes)
+{
+	uint64_t end = s->end + FORMAT_FOOTER;
+	struct spool_write **at = &s->first, *excess;
+
+	s->most = most;
+	while (*at && end + FORMAT_FRAME_MAX + (*at)->data.n <= most) {
+		end += FORMAT_FRAME_MAX + (*at)->data.n;
+		at = &(*at)->next;
+	}
+	excess = *at;
+	*at = NULL;
+	s->last = at;
+	*bytes = bytes_of_all(excess);
+	return excess;
 }
 
 enum status
@@ -228,6 +264,8 @@ make_room(struct segment *s, uint64_t end)
 	if (end <= size)
 		return ST_OK;
 	size += (end - size + s->o.step - 1) / s->o.step * s->o.step;
+	if (size > s->most)
+		size = s->most > end ? s->most : end;
 	st = d->allocate(d->arg, s->file, size);
 	if (st == ST_OK)
 		s->size = size;

@@ -39,6 +39,13 @@ int64_t segment_last_ms(const struct segment *);
 /* Behind what was queued before.  Borrowed until segment_take(). */
 void segment_queue(struct segment *, struct spool_write *);
 bool segment_queued(const struct segment *);
+/* What that takes at most. */
+uint64_t segment_queued_bytes(const struct segment *);
+/* The file shall get no larger than that: what is queued and does not fit, from the first
+ * such record on, is taken off the queue and returned, in order; *bytes is what it would
+ * take. */
+struct spool_write *segment_fit(struct segment *, uint64_t most,
+    uint64_t *bytes);
 /* Writes what is queued and makes it durable.  Anything but ST_OK: the segment has
  * failed, its end is where it was, and only segment_cut() may follow. */
 enum status segment_commit(struct segment *);

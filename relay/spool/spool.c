@@ -47,6 +47,7 @@ struct slot {
 	struct segment *segment;	/* owned */
 	struct view *view;		/* the shelf's */
 	bool failed;
+	bool closed;			/* something did not fit (S9) */
 };
 
 struct writer {
@@ -83,6 +84,7 @@ struct spool {
 	uint64_t passed;		/* all writers are in this epoch or later */
 
 	bool aged, full;
+	uint64_t needed;		/* bytes that did not fit */
 	enum status trouble;
 	int64_t trouble_since;		/* clock_mono */
 	struct backoff backoff;
@@ -357,8 +359,11 @@ roll_due(const struct spool *s)
 {
 	const struct segment *now = s->current ? s->current->segment : NULL;
 
-	if (!now || s->trouble != ST_OK || s->passed != s->epoch ||
-	    segment_records(now) == 0)
+	if (!now || s->trouble != ST_OK || s->passed != s->epoch)
+		return false;
+	if (s->current->closed)
+		return true;
+	if (segment_records(now) == 0)
 		return false;
 	/* When full: only what is sealed can go. */
 	return s->aged || s->full || segment_end(now) >= s->due_bytes;
@@ -406,25 +411,38 @@ on_probe(void *arg)
 
 /* ---- the limit ----------------------------------------------------------------------- */
 
+/* How large the file of a slot, or a new one, may get, with a block to spare for the
+ * segment after it. */
+static uint64_t
+most_of(struct spool *s, const struct slot *slot)
+{
+	size_t segments;
+	uint64_t others = shelf_size(&s->shelf, &segments) + BLOCK;
+
+	if (slot)
+		others -= slot->view->size;
+
+	return others < s->o.size_bytes ?
+	    (s->o.size_bytes - others) / BLOCK * BLOCK : 0;
+}
+
 /* Bytes that records may still take before the limit. */
 static int64_t
 left(struct spool *s)
 {
-	size_t segments;
-	int64_t bytes = (int64_t)s->o.size_bytes -
-	    (int64_t)shelf_size(&s->shelf, &segments);
+	const struct segment *now = s->current ? s->current->segment : NULL;
 
-	if (s->current)
-		bytes += (int64_t)(segment_size(s->current->segment) -
-		    segment_end(s->current->segment));
-	return bytes;
+	return (int64_t)most_of(s, s->current) - FORMAT_FOOTER -
+	    (int64_t)(now ? segment_end(now) : FORMAT_HEADER);
 }
 
-/* What was asked for before it got full has still to go in. */
+/* What was asked for before it got full has still to go in, as far as it does. */
 static bool
 is_full(struct spool *s)
 {
-	return left(s) < (int64_t)s->step;
+	uint64_t least = s->needed > s->step ? s->needed : s->step;
+
+	return left(s) < (int64_t)least;
 }
 
 /* A file that is no more needs no end. */
@@ -513,6 +531,8 @@ look_at_room(struct spool *s)
 	if (s->o.drop_oldest)
 		drop_while(s, is_full, ST_SPOOL_FULL);
 	s->full = is_full(s);
+	if (!s->full)
+		s->needed = 0;
 	if (s->full != was)
 		tell_full(s);
 	show(s, s->trouble != ST_OK ? s->trouble :
@@ -559,7 +579,9 @@ on_submit(struct loop_msg *msg)
 		s->defined += w->defined;
 		set_due(s);
 	}
-	if (slot && !slot->failed)
+	if (slot && slot->closed)
+		finish(w, ST_SPOOL_FULL); /* S9 */
+	else if (slot && !slot->failed)
 		segment_queue(slot->segment, w);
 	else /* S9 */
 		finish(w, s->trouble != ST_OK ? s->trouble : ST_STALE_EPOCH);
@@ -600,12 +622,54 @@ finish_followers(struct spool *s)
 	}
 }
 
+/* For what is queued, at the cost of the oldest. */
+static void
+make_way(struct spool *s, const struct slot *slot)
+{
+	uint64_t number, end = segment_end(slot->segment) +
+	    segment_queued_bytes(slot->segment) + FORMAT_FOOTER;
+	bool any = false;
+
+	while (most_of(s, slot) < end &&
+	    retain_drop(&s->retain, ST_SPOOL_FULL, &number)) {
+		forget(s, number);
+		any = true;
+	}
+	if (!any)
+		return;
+	retain_sync(&s->retain);
+	readers_wake(&s->readers);
+}
+
+/* The limit holds whatever has been asked for before it was near. */
+static void
+refuse_excess(struct spool *s, struct slot *slot)
+{
+	struct spool_write *w, *next;
+	uint64_t bytes;
+
+	if (s->o.drop_oldest)
+		make_way(s, slot);
+	w = segment_fit(slot->segment, most_of(s, slot), &bytes);
+	if (!w)
+		return;
+	slot->closed = true;
+	s->needed = bytes < s->o.size_bytes / 4 ? bytes : s->o.size_bytes / 4;
+	for (; w; w = next) {
+		next = w->next;
+		finish(w, ST_SPOOL_FULL);
+	}
+}
+
 static void
 commit(struct spool *s, struct slot *slot)
 {
-	enum status st = segment_commit(slot->segment);
-	struct spool_write *w = segment_take(slot->segment), *next;
+	struct spool_write *w, *next;
+	enum status st;
 
+	refuse_excess(s, slot);
+	st = segment_commit(slot->segment);
+	w = segment_take(slot->segment);
 	if (st == ST_OK) {
 		update_view(s, slot); /* S1, S5 */
 		if (s->trouble == ST_OK)
@@ -655,11 +719,15 @@ seal_passed(struct spool *s)
 static void
 reserve(struct spool *s)
 {
+	uint64_t most;
 	enum status st;
 
 	if (!s->current || s->full || s->trouble != ST_OK)
 		return;
-	st = segment_ahead(s->current->segment, s->due_bytes + s->step);
+	most = most_of(s, s->current);
+	if (most > s->due_bytes + s->step)
+		most = s->due_bytes + s->step;
+	st = segment_ahead(s->current->segment, most);
 	update_view(s, s->current);
 	if (st != ST_OK) /* what is on its way has room yet */
 		set_trouble(s, st);

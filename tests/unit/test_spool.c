@@ -52,6 +52,16 @@ reopen(const struct spool_opts *o)
 	assert_int_equal(rig_open(rig, o), ST_OK);
 }
 
+/* For more than fits into the usual one. */
+static void
+reopen_large(void)
+{
+	struct spool_opts o = rig_opts;
+
+	o.size_bytes = 1 << 20;
+	reopen(&o);
+}
+
 static void
 crash(enum disk_ram_cut how)
 {
@@ -113,10 +123,12 @@ put_cursor(const char *name, struct spool_pos head, struct spool_pos owed)
 static void
 what_is_stored_is_read(void **state)
 {
-	struct spool_reader *r = rig_reader(rig, "a");
+	struct spool_reader *r;
 	struct spool_record rec;
 
 	(void)state;
+	reopen_large();
+	r = rig_reader(rig, "a");
 	assert_int_equal(spool_read(r, &rec), ST_END);
 	rig_submit(rig, 0, 100);
 	rig_submit(rig, 1, 0);
@@ -143,6 +155,7 @@ one_turn_is_one_sync(void **state)
 	unsigned i;
 
 	(void)state;
+	reopen_large();
 	for (i = 0; i < 1500; i++)
 		rig_submit(rig, i % 2, 20);
 	fake_settle();
@@ -385,21 +398,78 @@ a_full_spool_refuses_and_comes_back(void **state)
 	assert_int_equal(spool_room(rig->spool), ST_SPOOL_FULL);
 	assert_in_range(n, 55, 130);
 	assert_in_range(disk_ram_used(disk), 32 << 10, 64 << 10);
-	/* what was asked for before still goes in */
-	store_many(3, 500);
+	/* what was asked for before still goes in, if it fits */
+	store_many(1, 500);
 	for (i = 0; i < 30; i++)
 		read_one(r, &rec);
 	spool_reader_release(r, rec.next);
 	fake_settle();
 	assert_int_equal(spool_room(rig->spool), ST_OK);
 	store_many(1, 500);
-	for (; i < n + 4; i++)
+	for (; i < n + 2; i++)
 		read_one(r, &rec);
 	spool_reader_release(r, spool_newest(r));
 	fake_settle();
 	assert_int_equal(spool_room(rig->spool), ST_OK);
 	store_many(50, 500);
 	rig_reader_free(rig, &r);
+}
+
+static uint64_t
+size_of_segments(void)
+{
+	char path[64];
+	uint64_t size = 0, i;
+	size_t n;
+
+	for (i = 1; i < 200; i++) {
+		(void)snprintf(path, sizeof(path), RIG_DIR "/segment/%016llx"
+		    ".rwl", (unsigned long long)i);
+		if (disk_ram_bytes(disk, path, &n))
+			size += (n + 4095) / 4096 * 4096;
+	}
+	return size;
+}
+
+/* The limit holds, though nobody asked whether there is room. */
+static void
+the_size_is_a_hard_limit(void **state)
+{
+	struct spool_opts o = rig_opts;
+	struct spool_reader *r;
+	struct spool_record rec;
+	unsigned i, round, taken, refused, next = 0;
+
+	(void)state;
+	for (round = 0; round < 20; round++) {
+		o.drop_oldest = round >= 10;
+		reopen(&o);
+		r = rig_reader(rig, "a");
+		if (round)
+			assert_int_equal(spool_reader_seek(r,
+			    spool_newest(r)), ST_OK);
+		spool_reader_release(r, spool_newest(r));
+		fake_settle();
+		next = rig->n;
+		for (i = 0; i < 60; i++)
+			rig_submit(rig, i % 2, 1000 + 97 * round);
+		fake_settle();
+		assert_true(size_of_segments() <= o.size_bytes);
+		for (i = next, taken = refused = 0; i < rig->n; i++) {
+			taken += rig_acked(rig, i);
+			refused += rig->writes[i].status == ST_SPOOL_FULL;
+		}
+		assert_int_equal(taken + refused, 60);
+		assert_in_range(taken, 15, 60);
+		if (round > 3)
+			assert_true(refused > 0);
+		/* those that were taken are the first ones */
+		for (i = 0; i < taken; i++)
+			assert_true(rig_acked(rig, next + i));
+		for (i = 0; i < taken && !o.drop_oldest; i++)
+			assert_int_equal(read_one(r, &rec), next + i);
+		rig_reader_free(rig, &r);
+	}
 }
 
 /* Even if all that there is stands in the segment that is being written. */
@@ -519,7 +589,7 @@ a_gap_is_what_was_not_delivered(void **state)
 	a = rig_reader(rig, "a");
 	b = rig_reader(rig, "b");
 	c = rig_reader(rig, "c");
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < 40; i++) {
 		rig_submit(rig, i % 2, 500);
 		fake_settle();
 		assert_int_equal(read_one(b, &rec), i);
@@ -869,6 +939,7 @@ main(void)
 		T(a_cursor_file_keeps_segments),
 		T(a_reader_may_go_while_it_is_being_woken),
 		T(a_full_spool_refuses_and_comes_back),
+		T(the_size_is_a_hard_limit),
 		T(a_full_spool_empties_though_small),
 		T(drop_oldest_tells_whom_it_takes_from),
 		T(a_gap_is_what_was_not_delivered),

@@ -14,46 +14,12 @@
 
 #include <cmocka.h>
 
+#include "fake/oom.h"
 #include "series/codec.h"
 #include "unit/batches.h"
 
-#define NEVER UINT64_MAX
 #define RECORDS 14
 #define SERIES 60
-
-void *__real_malloc(size_t);
-void *__real_calloc(size_t, size_t);
-void *__real_realloc(void *, size_t);
-void *__wrap_malloc(size_t);
-void *__wrap_calloc(size_t, size_t);
-void *__wrap_realloc(void *, size_t);
-
-static uint64_t asked, fail_at = NEVER;
-static bool armed;
-
-static bool
-fails(void)
-{
-	return armed && asked++ == fail_at;
-}
-
-void *
-__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *
-__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *
-__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
 
 static const struct encoder_opts encoder_opts = {
 	.edge = BYTES_LIT("edge"),
@@ -86,11 +52,11 @@ one_record(struct ends *x)
 
 	assert_int_equal(batches_next(&x->g, x->e, x->in), ST_OK);
 	buf_reset(&x->record, 0);
-	armed = true;
+	oom.on = true;
 	st = encoder_encode(x->e, x->in, &x->record);
 	if (st == ST_OK)
 		st = decoder_decode(x->d, buf_bytes(&x->record), x->out);
-	armed = false;
+	oom.on = false;
 	if (st == ST_OK) {
 		assert_null(batches_differ(x->in, x->out));
 	} else {
@@ -108,8 +74,8 @@ stream(uint64_t fail)
 	struct ends x = { 0 };
 	int i;
 
-	asked = 0;
-	fail_at = fail;
+	oom.asked = 0;
+	oom.fail_at = fail;
 	assert_int_equal(encoder_new(&encoder_opts, &x.e), ST_OK);
 	assert_int_equal(decoder_new(&decoder_opts, &x.d), ST_OK);
 	x.in = batch_new((size_t)64 << 20, 0);
@@ -126,13 +92,13 @@ stream(uint64_t fail)
 	batch_free(&x.out);
 	encoder_free(&x.e);
 	decoder_free(&x.d);
-	return asked;
+	return oom.asked;
 }
 
 static void
 every_allocation_of_a_stream_may_fail(void **state)
 {
-	uint64_t n = stream(NEVER), i;
+	uint64_t n = stream(OOM_NEVER), i;
 
 	(void)state;
 	assert_true(n > 100);
@@ -151,12 +117,12 @@ both_ends_may_fail_to_be_made(void **state)
 	for (i = 0; i < 20 && !(e && d); i++) {
 		encoder_free(&e);
 		decoder_free(&d);
-		asked = 0;
-		fail_at = i;
-		armed = true;
+		oom.asked = 0;
+		oom.fail_at = i;
+		oom.on = true;
 		if (encoder_new(&encoder_opts, &e) == ST_OK)
 			(void)decoder_new(&decoder_opts, &d);
-		armed = false;
+		oom.on = false;
 	}
 	assert_non_null(e);
 	assert_non_null(d);
@@ -180,13 +146,13 @@ a_definition_that_fails_changes_nothing(void **state)
 	for (i = 0; i < 700; i++) {
 		(void)snprintf(value, sizeof(value), "host-%u", i);
 		l[1].value = bytes_str(value);
-		fail_at = 0;
+		oom.fail_at = 0;
 		do {
-			asked = 0;
-			armed = true;
+			oom.asked = 0;
+			oom.on = true;
 			st = encoder_define(e, l, 2, &id);
-			armed = false;
-			fail_at++;
+			oom.on = false;
+			oom.fail_at++;
 			if (st != ST_OK) {
 				assert_int_equal(st, ST_NO_MEMORY);
 				assert_int_equal(encoder_n_series(e), i);

@@ -14,44 +14,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fake/oom.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "io/listener.h"
-
-/* ---- an allocator that fails on demand (linked with --wrap) --------------------- */
-
-void *__real_malloc(size_t);
-void *__real_calloc(size_t, size_t);
-void *__real_realloc(void *, size_t);
-void *__wrap_malloc(size_t);
-void *__wrap_calloc(size_t, size_t);
-void *__wrap_realloc(void *, size_t);
-
-static long countdown;			/* 0: none fails */
-
-static bool
-fails(void)
-{
-	return countdown > 0 && --countdown == 0;
-}
-
-void *
-__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *
-__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *
-__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
 
 /* ---- the exchange ------------------------------------------------------------------ */
 
@@ -178,13 +144,12 @@ test_each_allocation(void **state)
 	for (n = 1;; n++) {
 		/* a fresh connection, then a kept one */
 		assert_int_equal(http_client_new(loop, &co, &client), ST_OK);
-		countdown = n;
+		oom_on((uint64_t)n);
 		st = exchange();
 		if (st == ST_OK)
 			(void)exchange();
-		if (countdown > 0)
+		if (!oom_off())
 			break;
-		countdown = 0;
 		failed += st != ST_OK;
 		assert_int_equal(exchange(), ST_OK);
 		assert_int_equal(status, 503);
@@ -195,7 +160,6 @@ test_each_allocation(void **state)
 	/* there were some, and the most of them ended the exchange */
 	assert_true(n > 15);
 	assert_true(failed > n / 3);
-	countdown = 0;
 	http_client_free(&client);
 	http_server_free(&server);
 	assert_int_equal(open_requests, 0);
@@ -218,7 +182,7 @@ test_making(void **state)
 
 	(void)state;
 	for (n = 1; !whole; n++) {
-		countdown = n;
+		oom_on((uint64_t)n);
 		loop = NULL;
 		server = NULL;
 		client = NULL;
@@ -229,8 +193,8 @@ test_making(void **state)
 		    listener_open(&lo, &l) == ST_OK &&
 		    listener_clone(l, &clone) == ST_OK &&
 		    listener_start(clone, loop, accepted, NULL) == ST_OK)
-			whole = countdown > 0;
-		countdown = 0;
+			whole = true;
+		whole = !oom_off() && whole;
 		listener_close(&clone);
 		listener_close(&l);
 		http_client_free(&client);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "fake/oom.h"
 #include "prw/payload.h"
 #include "prw/v1.h"
 #include "prw/v2.h"
@@ -19,41 +20,6 @@
 
 #define MS INT64_C(1795378828655)
 #define LIMIT ((size_t)1 << 24)
-
-/* ---- an allocator that fails on demand (linked with --wrap) ----------------- */
-
-void *__real_malloc(size_t);
-void *__real_calloc(size_t, size_t);
-void *__real_realloc(void *, size_t);
-void *__wrap_malloc(size_t);
-void *__wrap_calloc(size_t, size_t);
-void *__wrap_realloc(void *, size_t);
-
-static long countdown;			/* 0: none fails */
-
-static bool
-fails(void)
-{
-	return countdown > 0 && --countdown == 0;
-}
-
-void *
-__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *
-__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *
-__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
 
 /* ---- a request of everything ------------------------------------------------- */
 
@@ -132,16 +98,16 @@ reading(enum payload_proto proto)
 	long n;
 
 	for (n = 1; st != ST_OK; n++) {
-		countdown = n;
+		oom_on((uint64_t)n);
 		b = batch_new(SIZE_MAX, 0);
 		if (b) {
 			st = receive(proto, b);
 			assert_true(st == ST_OK || st == ST_NO_MEMORY);
-			countdown = 0;
+			(void)oom_off();
 			assert_int_equal(receive(proto, b), ST_OK);
 			assert_int_equal(b->n_samples, 300);
 		}
-		countdown = 0;
+		(void)oom_off();
 		batch_free(&b);
 	}
 	assert_in_range(n, 5, 1000);
@@ -201,8 +167,7 @@ write_twice(struct v1_builder *v1, struct v2_builder *v2, struct trip *trip)
 	buf_init(&out, LIMIT);
 	st = v1 ? write_v1(v1, trip, &out) : write_v2(v2, trip, &out);
 	assert_true(st == ST_OK || st == ST_NO_MEMORY);
-	failed = countdown == 0;
-	countdown = 0;
+	failed = oom_off();
 	buf_reset(&out, 0);
 	assert_int_equal(v1 ? write_v1(v1, trip, &out) :
 	    write_v2(v2, trip, &out), ST_OK);
@@ -229,12 +194,12 @@ writing(enum payload_proto proto)
 	for (n = 1; failed; n++) {
 		trip_init(&trip, "edge");	/* its caches empty */
 		learn(&trip, buf_bytes(&req));
-		countdown = n;
+		oom_on((uint64_t)n);
 		v1 = proto == PAYLOAD_V1 ? v1_builder_new() : NULL;
 		v2 = proto == PAYLOAD_V2 ? v2_builder_new() : NULL;
 		if (v1 || v2)
 			failed = write_twice(v1, v2, &trip);
-		countdown = 0;
+		(void)oom_off();
 		v1_builder_free(&v1);
 		v2_builder_free(&v2);
 		trip_fini(&trip);

@@ -32,7 +32,7 @@ with rw.Case("spool full while the upstream is away") as t:
     sink = t.sink(faults="down")
     relay = t.relay([sink], size="16M", top="retry-after = 1s",
                     spool="\tsegment-size = 1M",
-                    upstream="\ttimeout = 2s\n\tread-ahead = 50k")
+                    upstream=rw.TIMEOUT + "\tread-ahead = 50k")
     load = t.load(relay, "--edges", 4, "--series", 50000, "--protocol", "2.0",
                   "--kinds", "stale,exemplar", "--max-backoff", 1)
     full = rw.wait_for(lambda: attempt(relay)[0] == 503, 120, 0.2)

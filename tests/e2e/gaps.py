@@ -28,10 +28,10 @@ def dropped(relay):
 def case(title, reason, gone, *args, **options):
     with rw.Case(title) as t:
         sink = t.sink(faults="down")
-        relay = t.relay([sink], upstream="\ttimeout = 2s\n\tread-ahead = %d\n"
-                        % READ_AHEAD, **options)
+        relay = t.relay([sink], upstream=rw.TIMEOUT + "\tread-ahead = %d" %
+                        READ_AHEAD, **options)
         load = t.load(relay, "--edges", 3, "--series", 20000, "--kinds",
-                      "exemplar", "--max-backoff", 1, *args)
+                      "histogram,exemplar", "--max-backoff", 1, *args)
         t.check(rw.wait_for(lambda: gone(relay), 120, 0.2),
                 "something is removed")
         load.signal(15)

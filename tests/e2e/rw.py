@@ -31,6 +31,8 @@ DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data")
 SWEEP = bool(os.environ.get("RW_SWEEP"))
 SANITIZED = "-fsanitize" in os.environ.get("RW_CHECK_CFLAGS", "")
 PATIENCE = 4 if SANITIZED else 1     # times as long may it take
+# For an upstream that answers or is away, and does not have to be found out
+TIMEOUT = "\ttimeout = %ds\n" % (20 if SANITIZED else 2)
 RELAY = os.environ.get("RW_RELAY", os.path.join(BUILD, "rwrelay"))
 CTL = os.environ.get("RW_CTL", os.path.join(BUILD, "rwrelayctl"))
 

@@ -9,7 +9,7 @@ LOAD = ("--edges", 3, "--series", 2000, "--samples-per-request", 500,
 
 with rw.Case("one of two upstreams is away") as t:
     near, far = t.sink(), t.sink(faults="down")
-    relay = t.relay([near, far], upstream="\ttimeout = 2s")
+    relay = t.relay([near, far], upstream=rw.TIMEOUT)
     load = t.load(relay, *LOAD, "--rounds", 10)
     sent = load.result()
     t.equal(load.status, 0, "all was acknowledged")
@@ -30,7 +30,7 @@ with rw.Case("one of two upstreams is away") as t:
 
 with rw.Case("restart with a backlog") as t:
     near, far = t.sink(), t.sink(faults="down")
-    relay = t.relay([near, far], upstream="\ttimeout = 2s")
+    relay = t.relay([near, far], upstream=rw.TIMEOUT)
     loads = [t.load(relay, *LOAD, "--rounds", 10)]
     total = loads[0].result()["acked"]
     t.equal(relay.stop(), 0, "ended in order")
@@ -52,7 +52,7 @@ with rw.Case("restart with a backlog") as t:
 
 with rw.Case("an upstream that is added gets what the spool has") as t:
     sink, late = t.sink(faults="down"), t.sink()
-    relay = t.relay([sink], upstream="\ttimeout = 2s")
+    relay = t.relay([sink], upstream=rw.TIMEOUT)
     load = t.load(relay, *LOAD, "--rounds", 5)
     sent = load.result()
     t.equal(relay.stop(), 0, "ended in order")

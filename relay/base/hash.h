@@ -50,6 +50,16 @@ hash64(const struct hash_key *key, const void *p, size_t n)
 	return XXH3_64bits_withSecret(p, n, key->secret, sizeof(key->secret));
 }
 
+/* Of what is to be known again after a restart; anybody can look for a collision.  Not
+ * 0. */
+static inline uint64_t
+hash_lasting(const void *p, size_t n)
+{
+	uint64_t h = XXH3_64bits(p, n);
+
+	return h ? h : 1;
+}
+
 /* ---- a hash of hashes ----------------------------------------------------
  * Of a sequence of hashes under one key, in a fraction of the time that it takes
  * to hash them again.  They are random to whoever does not know the key, so it is

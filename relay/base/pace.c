@@ -1,6 +1,8 @@
-/* pace.c - backoff.
+/* pace.c - backoff, bucket.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/pace.h"
+
+#include "base/clock.h"
 
 uint64_t
 pace_random(uint64_t *seed, uint64_t n)
@@ -34,4 +36,42 @@ void
 backoff_reset(struct backoff *b)
 {
 	b->now_ns = 0;
+}
+
+/* ---- bucket ---------------------------------------------------------------- */
+
+static void
+refill(struct bucket *b, int64_t now)
+{
+	if (now > b->at)
+		b->level += b->rate * (double)(now - b->at) / (double)CLOCK_S;
+	b->at = now;
+	if (b->level > b->rate)
+		b->level = b->rate;
+}
+
+void
+bucket_set(struct bucket *b, double rate, int64_t now)
+{
+	refill(b, now);
+	if (b->rate == 0 || b->level > rate)
+		b->level = rate;
+	b->rate = rate;
+}
+
+int64_t
+bucket_wait(struct bucket *b, double least, int64_t now)
+{
+	refill(b, now);
+	if (b->level > least)
+		return 0;
+	return (int64_t)((least - b->level) / b->rate * (double)CLOCK_S) +
+	    CLOCK_MS;
+}
+
+void
+bucket_spend(struct bucket *b, double n, int64_t now)
+{
+	refill(b, now);
+	b->level -= n;
 }

@@ -1,5 +1,5 @@
-/* pace.h - token bucket, AIMD ceiling and backoff: arithmetic only, the time
- * is a parameter (nanoseconds, clock_mono()).
+/* pace.h - token bucket and backoff: arithmetic only, the time is a parameter
+ * (nanoseconds, clock_mono()).
  * SPDX-License-Identifier: Apache-2.0
  *
  * No allocation, no I/O, no thread: the owner calls from its own loop.      */
@@ -20,6 +20,21 @@ struct backoff {
  * delay before (so that intervals do not shrink). */
 int64_t backoff_next(struct backoff *);
 void backoff_reset(struct backoff *);
+
+/* ---- token bucket ------------------------------------------------------ */
+
+/* Holds what comes in a second.  May be overdrawn: then it is waited for. */
+struct bucket {
+	double rate;			/* tokens a second */
+	double level;			/* at most rate */
+	int64_t at;			/* when that was */
+};
+
+/* A full one; one that is in use keeps its level. */
+void bucket_set(struct bucket *, double rate, int64_t now);
+/* Nanoseconds until it has more than so much; 0: it has. */
+int64_t bucket_wait(struct bucket *, double least, int64_t now);
+void bucket_spend(struct bucket *, double n, int64_t now);
 
 /* A number in [0, n), n > 0, from a xorshift state that is not 0. */
 uint64_t pace_random(uint64_t *seed, uint64_t n);

@@ -10,7 +10,7 @@
  *   24  crc32c          4   of the used bytes, these four as 0
  *   28  varints: head's segment and offset, number of owed, and of each owed
  *       from (segment less that of the one before, offset), to (segment less that of
- *       from, offset), stream
+ *       from, offset), stream, edge, wall_ms, bytes
  *
  * Puts go to the slot that is not synced, again and again, until cursor_sync:
  * then the slots change places.  So at any power cut one whole slot is there.
@@ -25,10 +25,10 @@
 #include "spool/crc32c.h"
 #include "spool/spool_priv.h"
 
-#define SLOT ((size_t)256 << 10)
+#define SLOT ((size_t)1 << 20)
 #define HEAD 28
-#define OWED_BYTES (5 * VARINT_MAX)
-#define VERSION 1
+#define OWED_BYTES (8 * VARINT_MAX)
+#define VERSION 2
 
 static_assert(HEAD + 3 * VARINT_MAX + CURSOR_OWED_MAX * OWED_BYTES <= SLOT,
     "a slot holds any state");
@@ -79,6 +79,9 @@ encode(uint8_t *raw, uint64_t generation, const struct cursor_state *s)
 		p = varint_put(p, o->to.segment - o->from.segment);
 		p = varint_put(p, o->to.offset);
 		p = varint_put(p, o->stream);
+		p = varint_put(p, o->edge);
+		p = varint_put(p, (uint64_t)o->wall_ms);
+		p = varint_put(p, o->bytes);
 		segment = o->from.segment;
 	}
 	memset(raw, 0, HEAD);
@@ -111,6 +114,9 @@ decode_state(struct bytes from, struct cursor_state *s)
 		o->to.segment = segment + read_varint(&r);
 		o->to.offset = read_varint(&r);
 		o->stream = (uint32_t)read_varint(&r);
+		o->edge = read_varint(&r);
+		o->wall_ms = (int64_t)read_varint(&r);
+		o->bytes = read_varint(&r);
 	}
 	return !r.bad;
 }

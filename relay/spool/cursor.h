@@ -15,11 +15,14 @@
 
 #include "spool/spool.h"
 
-#define CURSOR_OWED_MAX 4096
+#define CURSOR_OWED_MAX 8192
 
 struct cursor_owed {
 	struct spool_pos from, to;	/* records that begin in [from, to) */
-	uint32_t stream;		/* 0: all */
+	uint32_t stream;		/* 0: all; else `to` is in from's segment */
+	uint64_t edge;			/* whose stream that is, a hash; 0: not known */
+	int64_t wall_ms;		/* of the first of them; 0: not known */
+	uint64_t bytes;			/* of them, if of one stream */
 };
 
 struct cursor_state {

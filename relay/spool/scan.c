@@ -136,6 +136,7 @@ scan_next(struct scan *s, struct spool_record *out)
 		.next = { s->header.number, s->offset + r.size },
 		.stream = r.stream,
 		.wall_ms = s->wall_ms,
+		.points = r.points.n,
 		.data = r.data,
 	};
 	s->offset += r.size;

@@ -123,6 +123,7 @@ struct spool_record {
 	struct spool_pos pos, next;	/* where it is; what comes after it */
 	uint32_t stream;
 	int64_t wall_ms;
+	uint64_t points;		/* that it holds, by its frame */
 	struct bytes data;		/* borrowed until the next spool_read */
 };
 

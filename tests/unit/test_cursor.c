@@ -55,7 +55,8 @@ put(uint64_t segment)
 	cs->n_owed = (uint32_t)(segment % 5);
 	for (i = 0; i < cs->n_owed; i++)
 		cs->owed[i] = (struct cursor_owed){
-			{ segment / 2 + i, 7 }, { segment / 2 + i, 900 }, i };
+			{ segment / 2 + i, 7 }, { segment / 2 + i, 900 }, i,
+			UINT64_MAX - i, (int64_t)segment, 893 };
 	assert_int_equal(cursor_put(cursor, cs), ST_OK);
 }
 
@@ -73,6 +74,9 @@ expect(uint64_t segment)
 		assert_int_equal(cs->owed[i].to.segment, segment / 2 + i);
 		assert_int_equal(cs->owed[i].to.offset, 900);
 		assert_int_equal(cs->owed[i].stream, i);
+		assert_true(cs->owed[i].edge == UINT64_MAX - i);
+		assert_int_equal(cs->owed[i].wall_ms, segment);
+		assert_int_equal(cs->owed[i].bytes, 893);
 	}
 }
 
@@ -173,7 +177,8 @@ the_largest_fits(void **state)
 	for (i = 0; i < CURSOR_OWED_MAX; i++)
 		cs->owed[i] = (struct cursor_owed){
 			{ UINT64_MAX - CURSOR_OWED_MAX + i, UINT64_MAX },
-			{ UINT64_MAX, UINT64_MAX }, UINT32_MAX };
+			{ UINT64_MAX, UINT64_MAX }, UINT32_MAX,
+			UINT64_MAX, -1, UINT64_MAX };
 	assert_int_equal(cursor_put(cursor, cs), ST_OK);
 	cursor_close(&cursor);
 	assert_int_equal(open_it(), ST_OK);
@@ -209,7 +214,7 @@ damage_is_seen(void **state)
 		expect(cs->head.segment);
 		cursor_close(&cursor);
 		bytes = disk_ram_bytes(disk, PATH, &n);
-		bytes[(256 << 10) + 30] ^= 0x10;
+		bytes[(1 << 20) + 30] ^= 0x10;
 		if (i < 28 + 12)
 			assert_int_equal(open_it(), ST_BAD_FORMAT);
 		disk_ram_free(&disk);

@@ -111,7 +111,7 @@ put_cursor(const char *name, struct spool_pos head, struct spool_pos owed)
 	    cs), ST_OK);
 	cs->head = head;
 	cs->n_owed = 1;
-	cs->owed[0] = (struct cursor_owed){ owed, head, 0 };
+	cs->owed[0] = (struct cursor_owed){ .from = owed, .to = head };
 	assert_int_equal(cursor_put(c, cs), ST_OK);
 	assert_int_equal(cursor_sync(c), ST_OK);
 	cursor_close(&c);
@@ -602,7 +602,8 @@ a_gap_is_what_was_not_delivered(void **state)
 	    cs), ST_OK);
 	cs->head = all;
 	cs->n_owed = 1;
-	cs->owed[0] = (struct cursor_owed){ { 1, 64 }, half, 2 };
+	cs->owed[0] = (struct cursor_owed){ .from = { 1, 64 },
+		.to = half, .stream = 2 };
 	assert_int_equal(cursor_put(cursor, cs), ST_OK);
 	cursor_close(&cursor);
 	/* until the first 30 and some are gone */

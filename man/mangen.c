@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum type { COUNT, SIZE, DURATION, WORD, TEXT, LIST };
+enum type { COUNT, SIZE, DURATION, RATIO, WORD, TEXT, LIST };
 
 static const struct row {
 	const char *section, *name;

@@ -101,6 +101,8 @@ state_of(const struct metric_group *g)
 		return "paused";
 	if (metric_group_read(g, METRIC_UP_HELD))
 		return "held";
+	if (metric_group_read(g, METRIC_UP_CATCHING_UP))
+		return "behind";
 	return metric_group_read(g, METRIC_UP_IN_FLIGHT) ||
 	    metric_group_read(g, METRIC_UP_BACKLOG_BYTES) ? "sending" : "idle";
 }

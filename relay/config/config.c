@@ -132,6 +132,7 @@ fill_value(struct load *l, const struct place *at, const struct directive *d,
 	case VALUE_COUNT:
 	case VALUE_SIZE:
 	case VALUE_DURATION:
+	case VALUE_RATIO:
 		break;
 	}
 	return fill_number(l, at, d, text, field);

@@ -25,6 +25,7 @@ static const struct unit {
 	{ VALUE_DURATION, "m", 60 * CLOCK_S },
 	{ VALUE_DURATION, "h", 3600 * CLOCK_S },
 	{ VALUE_DURATION, "d", 86400 * CLOCK_S },
+	{ VALUE_RATIO, "", 1 },
 };
 
 static const struct unit *
@@ -38,20 +39,50 @@ find_unit(enum value_type type, const char *name)
 	return NULL;
 }
 
+static const char *
+digits(const char *p, uint64_t *v)
+{
+	uint64_t digit;
+
+	for (; *p >= '0' && *p <= '9'; p++) {
+		digit = (uint64_t)(*p - '0');
+		if (*v > (INT64_MAX - digit) / 10)
+			return NULL;
+		*v = *v * 10 + digit;
+	}
+	return p;
+}
+
+/* What stands after the number, read as thousandths; NULL: too many digits. */
+static const char *
+thousandths(const char *p, uint64_t *v)
+{
+	const char *from = p + 1;
+	unsigned n = 0;
+
+	if (*v > INT64_MAX / 1000)
+		return NULL;
+	if (*p == '.') {
+		p = digits(from, v);
+		n = p ? (unsigned)(p - from) : 0;
+		if (n < 1 || n > 3)
+			return NULL;
+	}
+	for (; n < 3; n++)
+		*v *= 10;
+	return p;
+}
+
 bool
 value_number(enum value_type type, const char *text, uint64_t *out)
 {
 	const struct unit *unit;
-	const char *p = text;
-	uint64_t v = 0, digit;
+	uint64_t v = 0;
+	const char *p = digits(text, &v);
 
-	for (; *p >= '0' && *p <= '9'; p++) {
-		digit = (uint64_t)(*p - '0');
-		if (v > (INT64_MAX - digit) / 10)
-			return false;
-		v = v * 10 + digit;
-	}
-	if (p == text)
+	if (p && p != text && type == VALUE_RATIO)
+		p = thousandths(p, &v);
+	if (!p || p == text)
 		return false;
 	if (type == VALUE_DURATION && v == 0 && *p == '\0') {
 		*out = 0;

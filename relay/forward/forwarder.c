@@ -1,19 +1,23 @@
 /* forwarder.c - lanes, the gate, verdicts.
  * SPDX-License-Identifier: Apache-2.0
  *
- *	         .-------- one was answered: delivered or refused --------.
- *	         v                                                        |
- *	      OPEN ------- failed, any lane -----> HELD -- time is up --> PROBING
- *	    all lanes                               ^   (Retry-After,     one lane
- *	      send                                  |    backoff)             |
- *	                                            `------- failed ----------'
+ *	            .---------- one was answered: delivered or refused --------.
+ *	            v                                                          |
+ *	   LIVE or CATCHING-UP -- failed, any lane --> HELD -- time is up --> DOWN
+ *	        all lanes                               ^   (Retry-After,   one lane
+ *	          send                                  |    backoff)          |
+ *	                                                `------ failed --------'
  *
- * OPEN     each lane has at most one request in flight.
- * HELD     nothing is sent until the gate's time; what is in flight runs out.
- * PROBING  at most one request is in flight that was sent in this state: a weak
- *          upstream is not asked by all lanes at once.  It is also the first state
- *          while the protocol is not known.
- * A lane's failed request stays as it was built and goes again.              */
+ * LIVE         each lane has at most one request in flight, each edge too.
+ * CATCHING-UP  likewise, but there is backlog: it is sent at its own pace (pacer.h).
+ * HELD         nothing is sent until the gate's time; what is in flight runs out.
+ * DOWN         at most one request is in flight that was sent in this state: a weak
+ *              upstream is not asked by all lanes at once.  It is also the first state
+ *              while the protocol is not known.
+ *
+ * What failed goes back to the head of its edge's queue, and other edges' turns come
+ * first.  An edge that is refused again and again while others are not is parked: a single
+ * request of it is kept, and tried now and then; all else of it is left in the log.  */
 #include "forward/forwarder.h"
 
 #include <assert.h>
@@ -23,11 +27,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/pace.h"
+#include "forward/flow.h"
 #include "forward/lane.h"
+#include "forward/pacer.h"
+#include "forward/regroup.h"
 #include "forward/rejected.h"
 #include "forward/supply.h"
 #include "forward/verdict.h"
@@ -43,13 +49,20 @@
 #define HEADERS_OWN 4
 #define MOST_BYTES ((size_t)64 << 20)
 
+#define PARK_AFTER 3			/* refusals in a row, while others pass */
+#define HUNGRY_MS 60000			/* whoever sent since may send soon */
+#define FLOW_IDLE_NS (300 * CLOCK_S)
+#define OUTAGE_NS (8 * CLOCK_S)		/* what was taken before it tells nothing */
+
 enum fwd_state {
-	FWD_OPEN,
+	FWD_LIVE,
+	FWD_CATCHING_UP,
 	FWD_HELD,
-	FWD_PROBING,
+	FWD_DOWN,
 };
 
-static const char *const state_name[] = { "open", "held", "probing" };
+static const char *const state_name[] = { "live", "catching-up", "held",
+	"down" };
 
 struct forwarder {
 	struct forward_opts opts;
@@ -60,23 +73,28 @@ struct forwarder {
 	struct metric_group *metrics;	/* owned */
 	struct lane_tools tools;	/* owned */
 	struct http_header *headers;	/* owned: ours, then the operator's */
-	struct hash_key key;		/* of edges to lanes */
+	struct flows flows;		/* owned */
+	struct pacer pacer;
 
 	enum fwd_state state;
-	struct lane *probe;		/* sent in PROBING; NULL: none */
-	unsigned turn;			/* lane that probes next */
+	struct lane *probe;		/* sent in DOWN; NULL: none */
 	struct backoff backoff;
 	struct loop_timer *gate;	/* owned: HELD until */
 	int64_t gate_at;		/* when that is, clock_mono */
 	int64_t held_since;		/* 0: not */
 	enum status held_why;		/* as last logged */
 	int held_http;
+	uint64_t delivered;		/* requests */
+	bool disorder;			/* it was said that it wants strict order */
 
 	bool proven;			/* the upstream speaks `proto` */
 	enum payload_proto proto;
 	int64_t reprobe_at;		/* 0: never */
 
-	uint32_t ahead;			/* points out of the supply */
+	uint32_t ahead[SUPPLY_SOURCES];	/* points out of the supply */
+	enum { HUNGRY_UNKNOWN, HUNGRY_NOBODY, HUNGRY_SOME }
+	    hungry[SUPPLY_SOURCES];	/* as of this turn */
+	struct loop_timer *pace;	/* owned: something may be sent then */
 	struct loop_msg more;		/* to go on reading in another turn */
 	bool more_posted;
 	struct loop_timer *sync;	/* owned */
@@ -98,21 +116,50 @@ static void pump(struct forwarder *);
 
 /* ---- the gate ---------------------------------------------------------------------- */
 
+static bool
+is_open(const struct forwarder *f)
+{
+	return f->state == FWD_LIVE || f->state == FWD_CATCHING_UP;
+}
+
 static void
 enter(struct forwarder *f, enum fwd_state to)
 {
-	static const bool may[3][3] = {
-		[FWD_OPEN] = { [FWD_HELD] = true, [FWD_PROBING] = true },
-		[FWD_HELD] = { [FWD_PROBING] = true, [FWD_OPEN] = true },
-		[FWD_PROBING] = { [FWD_OPEN] = true, [FWD_HELD] = true },
+	static const bool may[4][4] = {
+		[FWD_LIVE] = { [FWD_CATCHING_UP] = true, [FWD_HELD] = true,
+		    [FWD_DOWN] = true },
+		[FWD_CATCHING_UP] = { [FWD_LIVE] = true, [FWD_HELD] = true,
+		    [FWD_DOWN] = true },
+		[FWD_HELD] = { [FWD_DOWN] = true },
+		[FWD_DOWN] = { [FWD_LIVE] = true, [FWD_CATCHING_UP] = true,
+		    [FWD_HELD] = true },
 	};
 
 	assert(may[f->state][to]);
 	log_debug("forwarder", "upstream=%s from=%s to=%s", f->opts.name,
 	    state_name[f->state], state_name[to]);
 	f->state = to;
-	metric_group_set(f->metrics, METRIC_UP_HELD, to != FWD_OPEN &&
+	metric_group_set(f->metrics, METRIC_UP_HELD, !is_open(f) &&
 	    f->held_since);
+	metric_group_set(f->metrics, METRIC_UP_CATCHING_UP,
+	    to == FWD_CATCHING_UP);
+}
+
+/* Is there backlog that could be sent? */
+static bool
+has_backlog(const struct forwarder *f)
+{
+	return flows_has(&f->flows, PACER_BACKLOG) ||
+	    f->ahead[SUPPLY_REST] > 0;
+}
+
+static void
+enter_open(struct forwarder *f)
+{
+	enum fwd_state to = has_backlog(f) ? FWD_CATCHING_UP : FWD_LIVE;
+
+	if (f->state != to)
+		enter(f, to);
 }
 
 /* What to look at when an answer means a wrong configuration. */
@@ -188,23 +235,27 @@ gate_opens(void *arg)
 {
 	struct forwarder *f = arg;
 
-	enter(f, FWD_PROBING);
+	enter(f, FWD_DOWN);
 	pump(f);
 }
 
 static void
 answered(struct forwarder *f)
 {
+	int64_t now = clock_mono();
+
 	backoff_reset(&f->backoff);
 	if (f->held_since) {
 		log_info("upstream-back", "upstream=%s after=%.1fs",
-		    f->opts.name, (double)(clock_mono() - f->held_since) / 1e9);
+		    f->opts.name, (double)(now - f->held_since) / 1e9);
+		if (now - f->held_since > OUTAGE_NS)
+			pacer_back(&f->pacer, now);
 		f->held_since = 0;
 	}
 	/* an answer to what was sent before the gate closed opens nothing */
-	if (f->state == FWD_PROBING && (f->proven ||
+	if (f->state == FWD_DOWN && (f->proven ||
 	    f->opts.protocol != FORWARD_AUTO))
-		enter(f, FWD_OPEN);
+		enter_open(f);
 	else
 		metric_group_set(f->metrics, METRIC_UP_HELD,
 		    f->state == FWD_HELD);
@@ -233,28 +284,149 @@ set_protocol(struct forwarder *f, enum payload_proto proto, bool proven)
 static void
 maybe_reprobe(struct forwarder *f)
 {
-	if (!f->reprobe_at || clock_mono() < f->reprobe_at ||
-	    f->state != FWD_OPEN)
+	if (!f->reprobe_at || clock_mono() < f->reprobe_at || !is_open(f))
 		return;
 	set_protocol(f, PAYLOAD_V2, false);
-	enter(f, FWD_PROBING);
+	enter(f, FWD_DOWN);
+}
+
+/* ---- edges that are refused alone ----------------------------------------------------- */
+
+static void
+show_parked(struct forwarder *f, int change)
+{
+	f->flows.n_parked += (uint32_t)change;
+	metric_group_set(f->metrics, METRIC_UP_PARKED, f->flows.n_parked);
+}
+
+/* All of it, the newest first. */
+static struct unit *
+unwind(struct flow *o)
+{
+	struct unit *all = NULL, *u;
+	enum pacer_class c;
+
+	for (c = PACER_CLASSES; c-- > 0;) {	/* backlog is older */
+		while ((u = unit_list_pop(&o->part[c].queue)) != NULL) {
+			u->next = all;
+			all = u;
+		}
+		o->part[c].points = 0;
+	}
+	return all;
+}
+
+/* One unit is kept, that which is tried; what there is no room to owe stays, too. */
+static void
+leave_all_but_one(struct forwarder *f, struct flow *o, enum pacer_class c)
+{
+	struct unit *newest = unwind(o), *kept = NULL, *u, *next;
+	uint32_t points;
+
+	for (u = newest; u; u = next) {
+		enum supply_source source = u->source;
+
+		next = u->next;
+		points = u->points;
+		if (next && !kept && !u->from && supply_put_back(f->supply, &u)) {
+			f->ahead[source] -= points;
+			continue;
+		}
+		u->next = kept;
+		kept = u;
+	}
+	for (u = kept; u; u = next) {
+		next = u->next;
+		unit_list_push(&o->part[c].queue, u);
+		o->part[c].points += u->points;
+	}
+	if (kept)
+		kept->busy = true;
+}
+
+/* Refused again and again, while others were not. */
+static bool
+is_hopeless(struct forwarder *f, struct flow *o)
+{
+	if (o->refused == 0 || f->delivered > o->others)
+		o->refused++;
+	o->others = f->delivered;
+	return o->parked || o->refused >= PARK_AFTER;
+}
+
+static void
+park(struct forwarder *f, struct flow *o, enum pacer_class c, int64_t wait_ns,
+    int http)
+{
+	int64_t wait = backoff_next(&o->backoff);
+	struct unit *first = o->part[c].queue.first;
+	char name[300];
+
+	if (wait_ns > wait)
+		wait = wait_ns;
+	o->probe_at = clock_mono() + wait;
+	o->probing = false;
+	o->left_in = supply_sweep(f->supply);
+	if (!o->parked) {
+		o->parked = true;
+		show_parked(f, 1);
+		log_warn("edge-parked", "upstream=%s edge=%s status=%d "
+		    "wait=%.1fs hint=\"refused alone: its data waits and is "
+		    "tried now and then, other edges' goes on\"", f->opts.name,
+		    log_quote(dict_edge(first->dict), name, sizeof(name)), http,
+		    (double)wait / 1e9);
+	}
+	leave_all_but_one(f, o, c);
+}
+
+static void
+unpark(struct forwarder *f, struct flow *o, struct bytes edge)
+{
+	char name[300];
+
+	o->refused = 0;
+	if (!o->parked)
+		return;
+	o->parked = o->probing = false;
+	backoff_reset(&o->backoff);
+	show_parked(f, -1);
+	supply_sweep_again(f->supply);
+	log_info("edge-resumed", "upstream=%s edge=%s", f->opts.name,
+	    log_quote(edge, name, sizeof(name)));
+}
+
+static void
+maybe_probe(struct flow *o, void *arg)
+{
+	struct forwarder *f = arg;
+
+	if (!o->parked || o->probing || clock_mono() < o->probe_at)
+		return;
+	o->probing = true;
+	flow_settle(&f->flows, o);
 }
 
 /* ---- what became of a request ------------------------------------------------------------ */
 
+/* What the lane had is over with, or the part of it that was sent. */
 static void
 let_go(struct forwarder *f, struct lane *l)
 {
-	bool more = lane_next_part(l);
+	struct flow *o = l->flow;
 	struct unit *u;
 
-	while (!more && (u = unit_list_pop(&l->sending)) != NULL) {
-		f->ahead -= u->points;
-		if (l->alone)
-			l->alone--;
-		supply_done(f->supply, &u);
+	if (lane_next_part(l)) {
+		lane_put_back(l);
+	} else {
+		while ((u = unit_list_pop(&l->sending)) != NULL) {
+			f->ahead[u->source] -= u->points;
+			if (o->part[l->class].alone)
+				o->part[l->class].alone--;
+			supply_done(f->supply, &u);
+		}
+		l->points = 0;
+		l->flow = NULL;
 	}
-	l->built = false;
 	buf_reset(&l->body, (size_t)1 << 20);
 	metric_group_add(f->metrics, METRIC_UP_LOST_STARTS,
 	    (int64_t)l->loss.starts);
@@ -278,6 +450,11 @@ delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
 {
 	int64_t all = sum(l->counts), taken = all;
 
+	f->delivered++;
+	if (l->flow->refused && !l->flow->parked)
+		pacer_took_it(&f->pacer, clock_mono());
+	unpark(f, l->flow, dict_edge(l->sending.first->dict));
+	pacer_taken(&f->pacer, (uint32_t)all, clock_mono());
 	if (l->proto == PAYLOAD_V2 && sum(hint->written) < all)
 		taken = sum(hint->written);
 	metric_group_add(f->metrics, METRIC_UP_SAMPLES, taken);
@@ -312,6 +489,36 @@ set_aside(struct forwarder *f, const struct lane *l, const struct http_answer *a
 	}
 }
 
+/* Prometheus, Mimir, Thanos, Cortex: "out of order sample", "out-of-order". */
+static bool
+says_out_of_order(struct bytes text)
+{
+	size_t i;
+
+	for (i = 0; i + 12 <= text.n; i++)
+		if (memcmp(text.p + i, "out", 3) == 0 &&
+		    memcmp(text.p + i + 4, "of", 2) == 0 &&
+		    memcmp(text.p + i + 7, "order", 5) == 0)
+			return true;
+	return false;
+}
+
+/* What goes ahead of the backlog makes that out of order. */
+static void
+look_for_disorder(struct forwarder *f, const struct http_answer *a,
+    int64_t samples)
+{
+	if (f->opts.order != FORWARD_LIVE_FIRST || !says_out_of_order(a->body))
+		return;
+	metric_group_add(f->metrics, METRIC_UP_DISORDER, samples);
+	if (!f->disorder)
+		log_warn("upstream-wants-order", "upstream=%s hint=\"it refuses "
+		    "samples that are out of order: set order = strict, or have "
+		    "it accept them (out_of_order_time_window)\"",
+		    f->opts.name);
+	f->disorder = true;
+}
+
 static void
 refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
     const struct verdict_hint *hint)
@@ -336,7 +543,9 @@ refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
 	    log_quote(edge, name, sizeof(name)), a->status,
 	    (long long)(all - taken), log_quote(bytes_of(a->body.p,
 	    a->body.n < EXCERPT ? a->body.n : EXCERPT), text, sizeof(text)));
+	look_for_disorder(f, a, all - taken);
 	set_aside(f, l, a, all - taken);
+	unpark(f, l->flow, dict_edge(l->sending.first->dict));
 	let_go(f, l);
 }
 
@@ -344,15 +553,40 @@ refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
 static void
 other_protocol(struct forwarder *f, struct lane *l)
 {
-	if (l->proto == PAYLOAD_V2) {
-		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
-		l->built = false;
-		if (f->proto == PAYLOAD_V2) {
-			set_protocol(f, PAYLOAD_V1, false);
-			if (f->state == FWD_OPEN)
-				enter(f, FWD_PROBING);
-		}
+	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+	lane_put_back(l);
+	if (f->proto == PAYLOAD_V2) {
+		set_protocol(f, PAYLOAD_V1, false);
+		if (is_open(f))
+			enter(f, FWD_DOWN);
 	}
+}
+
+/* It may be this edge only that is told to wait: then nobody else is held up. */
+static void
+later(struct forwarder *f, struct lane *l, enum status st,
+    const struct http_answer *a, int64_t retry_after_ns)
+{
+	struct flow *o = l->flow;
+	enum pacer_class c = l->class;
+
+	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+	lane_put_back(l);
+	if (a && is_hopeless(f, o)) {
+		pacer_never_mind(&f->pacer);
+		park(f, o, c, retry_after_ns, a->status);
+		return;
+	}
+	if (o->parked)
+		park(f, o, c, 0, 0);
+	if (f->state == FWD_DOWN)
+		pacer_never_mind(&f->pacer);
+	else if (is_open(f) && (st == ST_TIMEOUT || (a && (a->status == 429 ||
+	    a->status == 503))))
+		pacer_refused(&f->pacer, clock_mono());
+	if (st == ST_TIMEOUT && o->refused == 0)
+		o->refused = 1;
+	hold(f, false, retry_after_ns, st, a);
 }
 
 /* Written headers show that 2.0 is spoken.  Refused in 1.0 after 2.0 was not
@@ -396,24 +630,23 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 		answered(f);
 		return;
 	case VERDICT_SPLIT:
-		if (l->sending.n == 1 && lane_halve(l))
+		if (l->sending.n == 1 && lane_halve(l)) {
 			metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
-		else
+			lane_put_back(l);
+		} else {
 			refused(f, l, a, &hint);
+		}
 		answered(f);
 		return;
 	case VERDICT_OTHER:
 		other_protocol(f, l);
 		return;
 	case VERDICT_LATER:
-		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
-		/* it may be this edge only that is told to wait */
-		if (a)
-			lane_step_aside(l);
-		hold(f, false, hint.retry_after_ns, st, a);
+		later(f, l, st, a, hint.retry_after_ns);
 		return;
 	case VERDICT_HELD:
 		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+		lane_put_back(l);
 		/* neither is understood, or 1.0 not any more */
 		if (a->status == 415 && c.may_change && f->proto == l->proto)
 			set_protocol(f, PAYLOAD_V2, false);
@@ -427,14 +660,17 @@ done(enum status st, const struct http_answer *a, void *arg)
 {
 	struct lane *l = arg;
 	struct forwarder *f = l->forwarder;
+	struct flow *o = l->flow;
 
 	l->exchange = NULL;
+	o->part[l->class].busy = false;
 	if (f->probe == l)
 		f->probe = NULL;
 	metric_group_add(f->metrics, METRIC_UP_IN_FLIGHT, -1);
 	metric_group_observe(f->metrics, METRIC_UP_SEND_SECONDS,
 	    clock_mono() - l->sent_at);
 	judge(f, l, st, a);
+	flow_settle(&f->flows, o);
 	pump(f);
 }
 
@@ -472,61 +708,391 @@ send_request(struct forwarder *f, struct lane *l)
 	return ST_OK;
 }
 
-/* True if something is in flight now. */
+/* The next request of the flow, whose turn it is.  False: nothing more can be sent now. */
 static bool
-start(struct forwarder *f, struct lane *l)
+start(struct forwarder *f, struct lane *l, struct flow *o, enum pacer_class c)
 {
-	for (;;) {
-		enum status st;
+	struct flow_part *p = &o->part[c];
+	enum status st = lane_build(l, &f->tools, f->proto, o, c,
+	    o->parked ? 1 : pacer_most(&f->pacer, c, f->opts.max_samples));
+	int64_t n;
 
-		if (l->exchange)
-			return false;
-		st = lane_build(l, &f->tools, f->proto);
-		if (st == ST_END)
-			return false;
-		if (st == ST_OK && l->body.len == 0) {
-			/* no words for it in this protocol: counted as loss */
-			let_go(f, l);
-			continue;
-		}
-		if (st == ST_OK)
-			st = send_request(f, l);
-		if (st != ST_OK)
-			hold(f, false, -1, st, NULL);
-		return st == ST_OK;
+	if (st == ST_OK && l->body.len == 0) {
+		/* no words for it in this protocol: counted as loss */
+		let_go(f, l);
+		flow_settle(&f->flows, o);
+		return true;
 	}
+	if (st == ST_OK) {
+		st = send_request(f, l);
+		if (st != ST_OK)
+			lane_put_back(l);
+	}
+	if (st != ST_OK) {
+		flow_settle(&f->flows, o);
+		hold(f, false, -1, st, NULL);
+		return false;
+	}
+	n = sum(l->counts);
+	flow_spent(o, c, (uint32_t)n);
+	pacer_sent(&f->pacer, c, (uint32_t)n, l->body.len, clock_mono());
+	p->busy = true;
+	flow_settle(&f->flows, o);
+	if (f->state == FWD_DOWN)
+		f->probe = l;
+	return true;
+}
+
+/* Where live data goes first, backlog does not take the last lane. */
+static struct lane *
+free_lane(struct forwarder *f, enum pacer_class c)
+{
+	struct lane *found = NULL;
+	unsigned i, n = 0;
+
+	for (i = 0; i < f->n_lanes; i++) {
+		if (f->lane[i].flow)
+			continue;
+		found = &f->lane[i];
+		n++;
+	}
+	return c == PACER_BACKLOG && f->opts.order == FORWARD_LIVE_FIRST &&
+	    n == 1 && f->n_lanes > 1 ? NULL : found;
+}
+
+static bool
+may_send(const struct forwarder *f)
+{
+	return !f->paused && (is_open(f) || (f->state == FWD_DOWN && !f->probe));
+}
+
+/* Nanoseconds until the class may go on, 0: it has nothing, or waits for an answer. */
+static int64_t
+start_class(struct forwarder *f, enum pacer_class c)
+{
+	struct lane *l;
+	int64_t wait;
+
+	while (may_send(f) && flows_has(&f->flows, c) &&
+	    (l = free_lane(f, c)) != NULL) {
+		wait = pacer_wait(&f->pacer, c, clock_mono());
+		if (wait > 0)
+			return wait;
+		if (!start(f, l, flows_next(&f->flows, c,
+		    f->state == FWD_DOWN), c))
+			return 0;
+	}
+	return 0;
 }
 
 static void
 start_lanes(struct forwarder *f)
 {
-	unsigned i;
+	int64_t live, backlog;
 
-	if (f->paused)
-		return;
 	maybe_reprobe(f);
-	for (i = 0; i < f->n_lanes && f->state == FWD_OPEN; i++)
-		(void)start(f, &f->lane[i]);
-	/* each probe from another lane: an edge whose data is refused for ever
-	 * does not keep the others waiting for ever */
-	for (i = 0; i < f->n_lanes && f->state == FWD_PROBING && !f->probe;
-	    i++) {
-		struct lane *l = &f->lane[f->turn++ % f->n_lanes];
+	live = start_class(f, PACER_LIVE);
+	backlog = start_class(f, PACER_BACKLOG);
+	if (live > 0 && (backlog == 0 || live < backlog))
+		backlog = live;
+	if (backlog > 0)
+		loop_timer_start(f->pace, backlog);
+	else
+		loop_timer_stop(f->pace);
+	if (is_open(f))
+		enter_open(f);
+	if (f->state == FWD_LIVE && !supply_owes(f->supply))
+		pacer_no_backlog(&f->pacer);
+}
 
-		if (start(f, l))
-			f->probe = l;
-	}
+static void
+pace_due(void *arg)
+{
+	pump(arg);
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static struct lane *
-lane_of(struct forwarder *f, const struct unit *u)
+/* How many points may be out of a source. */
+static uint32_t
+room_of(const struct forwarder *f)
 {
-	struct bytes edge = dict_edge(u->dict);
+	uint32_t all = f->opts.read_ahead_samples;
 
-	return &f->lane[hash64(&f->key, edge.p, edge.n) % f->n_lanes];
+	return f->ahead[SUPPLY_REST] > 0 || supply_owes(f->supply) ?
+	    (all + 1) / 2 : all;
 }
+
+static uint32_t
+points_of(const struct forwarder *f, const struct flow *o,
+    enum supply_source source)
+{
+	if (f->opts.order == FORWARD_STRICT)
+		return flow_points(o);
+	return o->part[source == SUPPLY_LOG ? PACER_LIVE :
+	    PACER_BACKLOG].points;
+}
+
+struct who {
+	const struct forwarder *f;
+	int64_t since_ms;
+};
+
+static bool
+is_hungry(const struct flow *o, void *arg)
+{
+	const struct who *w = arg;
+
+	return !o->parked && o->seen_ms >= w->since_ms &&
+	    points_of(w->f, o, SUPPLY_LOG) == 0 &&
+	    !(w->f->opts.order == FORWARD_STRICT &&
+	    supply_owes_edge(w->f->supply, o->edge));
+}
+
+static bool
+is_hungry_for_rest(void *arg, uint64_t edge)
+{
+	struct who *w = arg;
+	const struct flow *o;
+
+	if (edge == 0)		/* of anybody's */
+		return flows_any(&w->f->flows, is_hungry, w);
+	o = flows_find(&w->f->flows, edge);
+	return !o || (!o->parked && points_of(w->f, o, SUPPLY_REST) == 0);
+}
+
+/* Whether others could have what is behind this record, while its edge has enough. */
+static bool
+others_are_hungry(struct forwarder *f, enum supply_source source,
+    int64_t wall_ms)
+{
+	struct who w = { f, wall_ms - HUNGRY_MS };
+	bool some;
+
+	if (f->hungry[source] == HUNGRY_UNKNOWN) {
+		some = source == SUPPLY_LOG ?
+		    flows_any(&f->flows, is_hungry, &w) :
+		    supply_owes_any(f->supply, is_hungry_for_rest, &w);
+		f->hungry[source] = some ? HUNGRY_SOME : HUNGRY_NOBODY;
+	}
+	return f->hungry[source] == HUNGRY_SOME;
+}
+
+static enum supply_word
+wants(void *arg, enum supply_source source, uint64_t edge, int64_t wall_ms)
+{
+	struct forwarder *f = arg;
+	struct flow *o = flows_get(&f->flows, edge);
+	uint32_t room = room_of(f), ahead = f->ahead[source];
+	uint32_t sweep = supply_sweep(f->supply);
+
+	if (!o)
+		return SUPPLY_WAIT;
+	o->used_at = loop_now(f->loop);
+	o->seen_ms = wall_ms;
+	if (o->parked || (source == SUPPLY_REST && o->left_in == sweep)) {
+		o->left_in = sweep;
+		return SUPPLY_LEAVE;
+	}
+	if (ahead >= room)
+		return SUPPLY_WAIT;
+	if (ahead < room / 2 || points_of(f, o, source) < room / f->flows.n)
+		return SUPPLY_TAKE;
+	if (!others_are_hungry(f, source, wall_ms))
+		return SUPPLY_WAIT;
+	if (source == SUPPLY_REST)
+		o->left_in = sweep;
+	return SUPPLY_LEAVE;
+}
+
+static void
+saw(void *arg, enum supply_source source, uint64_t points, int64_t wall_ms)
+{
+	struct forwarder *f = arg;
+
+	pacer_saw(&f->pacer, source == SUPPLY_LOG ? PACER_LIVE : PACER_BACKLOG,
+	    points, wall_ms);
+}
+
+static bool
+is_left(void *arg, uint64_t edge)
+{
+	struct forwarder *f = arg;
+	const struct flow *o = flows_find(&f->flows, edge);
+
+	return o && (o->parked || o->left_in == supply_sweep(f->supply));
+}
+
+static bool
+is_old(const struct forwarder *f, const struct unit *u)
+{
+	return clock_wall() / CLOCK_MS - u->wall_ms >
+	    f->opts.live_window_ns / CLOCK_MS;
+}
+
+static enum pacer_class
+class_of(const struct forwarder *f, const struct unit *u)
+{
+	if (u->source == SUPPLY_REST)
+		return PACER_BACKLOG;
+	return f->opts.order == FORWARD_STRICT && is_old(f, u) ?
+	    PACER_BACKLOG : PACER_LIVE;
+}
+
+/* In strict order what has waited for too long becomes backlog. */
+static void
+grow_old(struct flow *o, void *arg)
+{
+	struct flow_part *p = &o->part[PACER_LIVE];
+	struct forwarder *f = arg;
+	struct unit *u;
+
+	while ((u = p->queue.first) != NULL && is_old(f, u)) {
+		p->points -= u->points;
+		flow_push(&f->flows, o, PACER_BACKLOG,
+		    unit_list_pop(&p->queue));
+	}
+}
+
+/* In strict order what waits already is older than this. */
+static void
+queue(struct forwarder *f, struct unit *u)
+{
+	struct flow *o = flows_find(&f->flows, u->edge);
+	enum pacer_class c = class_of(f, u);
+	struct unit *older;
+
+	f->ahead[u->source] += u->points;
+	if (c == PACER_BACKLOG && f->opts.order == FORWARD_STRICT) {
+		o->part[PACER_LIVE].points = 0;
+		while ((older = unit_list_pop(&o->part[PACER_LIVE].queue)) !=
+		    NULL)
+			flow_push(&f->flows, o, PACER_BACKLOG, older);
+	}
+	flow_push(&f->flows, o, c, u);
+}
+
+/* True: there may be more, in another turn. */
+static bool
+read_from(struct forwarder *f, enum supply_source source)
+{
+	struct unit *u;
+	enum status st = ST_OK;
+	int i;
+
+	for (i = 0; i < READ_A_TURN; i++) {
+		st = supply_next(f->supply, source, &u);
+		if (st != ST_OK)
+			break;
+		queue(f, u);
+	}
+	if (source == SUPPLY_LOG)
+		f->caught_up = st == ST_END;
+	return i == READ_A_TURN || supply_has_more(f->supply);
+}
+
+static void
+go_on(struct loop_msg *m)
+{
+	struct forwarder *f = container_of(m, struct forwarder, more);
+
+	f->more_posted = false;
+	pump(f);
+}
+
+static void
+read_on(struct forwarder *f)
+{
+	bool more;
+
+	f->hungry[SUPPLY_LOG] = f->hungry[SUPPLY_REST] = HUNGRY_UNKNOWN;
+	/* whoever had enough has not any more */
+	if (f->ahead[SUPPLY_REST] < room_of(f) / 4)
+		supply_sweep_again(f->supply);
+	more = read_from(f, SUPPLY_LOG);
+	more |= read_from(f, SUPPLY_REST);
+	if (more && !f->more_posted) {
+		f->more_posted = true;
+		loop_post(f->loop, &f->more, go_on);
+	}
+}
+
+/* ---- live data first --------------------------------------------------------------------------- */
+
+struct pile {
+	struct forwarder *f;
+	struct unit *first;
+};
+
+/* All that has not begun to go. */
+static void
+pile_up(struct flow *o, void *arg)
+{
+	struct flow_part *p = &o->part[PACER_LIVE];
+	struct pile *pile = arg;
+	struct unit *u;
+
+	if (o->parked || (p->queue.first && p->queue.first->from))
+		return;
+	while ((u = unit_list_pop(&p->queue)) != NULL) {
+		p->points -= u->points;
+		pile->f->ahead[u->source] -= u->points;
+		u->next = pile->first;
+		pile->first = u;
+	}
+	p->alone = 0;
+	flow_settle(&pile->f->flows, o);
+}
+
+/* Every queue was turned round as it came onto the pile. */
+static void
+pile_back(struct pile *pile)
+{
+	struct forwarder *f = pile->f;
+	struct unit *u;
+	struct unit_list one;
+	struct flow *o;
+
+	while ((u = pile->first) != NULL) {
+		pile->first = u->next;
+		o = flows_find(&f->flows, u->edge);
+		unit_list_init(&one);
+		unit_list_push(&one, u);
+		unit_list_put_first(&o->part[PACER_LIVE].queue, &one);
+		o->part[PACER_LIVE].points += u->points;
+		f->ahead[u->source] += u->points;
+		flow_settle(&f->flows, o);
+	}
+}
+
+/* What waits already is older than the live window, so it is backlog.  Where live data goes
+ * first that is so with all that has not been read yet, and what comes from now on goes at
+ * once. */
+static void
+jump(struct forwarder *f)
+{
+	struct pile pile = { f, NULL };
+	int64_t lag = supply_log_lag_ms(f->supply, clock_wall() / CLOCK_MS);
+
+	if (!is_open(f) || lag <= f->opts.live_window_ns / CLOCK_MS)
+		return;
+	if (f->opts.order == FORWARD_STRICT) {
+		if (flows_has(&f->flows, PACER_LIVE))
+			flows_each(&f->flows, grow_old, f);
+		return;
+	}
+	flows_each(&f->flows, pile_up, &pile);
+	if (!supply_put_back_all(f->supply, pile.first)) {
+		pile_back(&pile);
+		return;
+	}
+	(void)supply_jump(f->supply);
+	log_info("upstream-jumps", "upstream=%s lag=%.1fs", f->opts.name,
+	    (double)lag / 1e3);
+	read_on(f);
+}
+
+/* ---- all together ----------------------------------------------------------------------------- */
 
 static bool
 idle(const struct forwarder *f)
@@ -549,53 +1115,23 @@ stop(struct forwarder *f)
 	loop_stop(f->loop);
 }
 
-static void
-go_on(struct loop_msg *m)
-{
-	struct forwarder *f = container_of(m, struct forwarder, more);
-
-	f->more_posted = false;
-	pump(f);
-}
-
-/* Records into lanes, up to the read-ahead. */
-static void
-read_on(struct forwarder *f)
-{
-	struct unit *u;
-	enum status st = ST_OK;
-	int i;
-
-	f->caught_up = false;
-	for (i = 0; i < READ_A_TURN && f->ahead < f->opts.read_ahead_samples;
-	    i++) {
-		st = supply_next(f->supply, &u);
-		if (st != ST_OK)
-			break;
-		f->ahead += u->points;
-		unit_list_push(&lane_of(f, u)->queue, u);
-	}
-	f->caught_up = st == ST_END;
-	if (i == READ_A_TURN && !f->more_posted) {
-		f->more_posted = true;
-		loop_post(f->loop, &f->more, go_on);
-	}
-}
-
 /* Everything that can go on, goes on. */
 static void
 pump(struct forwarder *f)
 {
+	uint32_t ahead;
+
 	if (f->stopped)
 		return;
 	read_on(f);
+	jump(f);
 	start_lanes(f);
-	metric_group_set(f->metrics, METRIC_UP_READ_AHEAD, f->ahead);
-	atomic_store(&f->drained, f->caught_up && f->ahead == 0);
-	/* while held there is nothing to wait for */
-	if (f->draining && idle(f) &&
-	    ((f->caught_up && f->ahead == 0) || f->state != FWD_OPEN ||
-	    f->paused))
+	ahead = f->ahead[SUPPLY_LOG] + f->ahead[SUPPLY_REST];
+	metric_group_set(f->metrics, METRIC_UP_READ_AHEAD, ahead);
+	atomic_store(&f->drained, f->caught_up && ahead == 0 &&
+	    !supply_owes(f->supply));
+	/* what waits for better times waits in the log */
+	if (f->draining && idle(f) && !f->more_posted)
 		stop(f);
 }
 
@@ -605,12 +1141,31 @@ woken(void *arg)
 	pump(arg);
 }
 
+/* Whose flow must not be forgotten while something of it is left. */
+static bool
+touch(void *arg, uint64_t edge)
+{
+	struct forwarder *f = arg;
+	struct flow *o = flows_find(&f->flows, edge);
+
+	if (o)
+		o->used_at = loop_now(f->loop);
+	return false;
+}
+
 static void
 sync_due(void *arg)
 {
 	struct forwarder *f = arg;
 
+	int64_t now = clock_mono();
+
 	supply_sync(f->supply);
+	flows_each(&f->flows, maybe_probe, f);
+	(void)supply_owes_any(f->supply, touch, f);
+	flows_sweep(&f->flows, now - FLOW_IDLE_NS);
+	metric_group_set(f->metrics, METRIC_UP_CEILING,
+	    (int64_t)pacer_ceiling(&f->pacer));
 	metric_group_set(f->metrics, METRIC_UP_LAG_MS,
 	    supply_lag_ms(f->supply, clock_wall() / CLOCK_MS));
 	metric_group_set(f->metrics, METRIC_UP_BACKLOG_BYTES,
@@ -692,6 +1247,8 @@ make_timers(struct forwarder *f)
 	if (st == ST_OK)
 		st = loop_timer_new(f->loop, drain_over, f, &f->stop_at);
 	if (st == ST_OK)
+		st = loop_timer_new(f->loop, pace_due, f, &f->pace);
+	if (st == ST_OK)
 		loop_timer_start(f->sync, 0);
 	return st;
 }
@@ -704,7 +1261,9 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		.name = f->opts.name,
 		.directory = directory,
 		.start_now = f->opts.start == FORWARD_NOW,
+		.strict = f->opts.order == FORWARD_STRICT,
 		.route = f->opts.route,
+		.policy = { wants, saw, is_left, woken, f },
 	};
 	struct rejected_opts ro = {
 		.disk = disk,
@@ -720,12 +1279,17 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		.reconnect_ns = 600 * CLOCK_S,
 		.max_body_bytes = 1024,
 	};
-	enum status st = hash_key_init(&f->key);
+	enum status st = ST_OK;
 
 	f->metrics = metric_group_new(METRIC_SCOPE_UPSTREAM,
 	    bytes_str(f->opts.name));
 	f->tools.v1 = v1_builder_new();
 	f->tools.v2 = v2_builder_new();
+	if (f->opts.relaxed) {
+		f->tools.regroup = regroup_new();
+		if (!f->tools.regroup)
+			return ST_NO_MEMORY;
+	}
 	f->headers = calloc(HEADERS_OWN + f->opts.headers.n,
 	    sizeof(*f->headers));
 	if (!f->metrics || !f->tools.v1 || !f->tools.v2 || !f->headers)
@@ -738,7 +1302,7 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 	if (st == ST_OK)
 		st = http_client_new(f->loop, &co, &f->client);
 	if (st == ST_OK)
-		st = supply_new(&so, spool, disk, f->loop, f->metrics, woken, f,
+		st = supply_new(&so, spool, disk, f->loop, f->metrics,
 		    &f->supply);
 	if (st == ST_OK)
 		st = rejected_new(&ro, f->metrics, &f->rejected);
@@ -760,22 +1324,23 @@ forwarder_new(const struct forward_opts *o, struct spool *spool,
 	f->opts = *o;
 	f->loop = loop;
 	f->n_lanes = o->lanes;
-	f->tools.max_samples = o->max_samples;
 	f->tools.max_bytes = o->max_bytes;
 	f->tools.most_bytes = o->most_bytes ? o->most_bytes : MOST_BYTES;
 	f->backoff.seed = (uint64_t)clock_mono() | 1;
+	flows_init(&f->flows, o->order == FORWARD_STRICT, o->max_samples);
+	pacer_init(&f->pacer, &o->pace, clock_mono());
 	for (i = 0; i < o->lanes; i++)
-		lane_init(&f->lane[i], f);
+		lane_init(&f->lane[i], f, o->order == FORWARD_STRICT);
 	st = make_parts(f, spool, disk, directory);
 	if (st != ST_OK) {
 		forwarder_free(&f);
 		return st;
 	}
 	f->proto = o->protocol == FORWARD_V1 ? PAYLOAD_V1 : PAYLOAD_V2;
-	f->state = FWD_PROBING;
+	f->state = FWD_DOWN;
 	if (o->protocol != FORWARD_AUTO) {
 		set_protocol(f, f->proto, true);
-		enter(f, FWD_OPEN);
+		enter(f, FWD_LIVE);
 	}
 	*out = f;
 	return ST_OK;
@@ -799,9 +1364,12 @@ forwarder_free(struct forwarder **taken)
 	rejected_free(&f->rejected);
 	v1_builder_free(&f->tools.v1);
 	v2_builder_free(&f->tools.v2);
+	regroup_free(&f->tools.regroup);
 	loop_timer_free(&f->gate);
 	loop_timer_free(&f->sync);
 	loop_timer_free(&f->stop_at);
+	loop_timer_free(&f->pace);
+	flows_fini(&f->flows);
 	metric_group_free(&f->metrics);
 	free(f->headers);
 	free(f);

@@ -1,9 +1,9 @@
 /* forwarder.h - one upstream: from the log to delivered.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Reads on at the upstream's own cursor, gives records to lanes by edge (one
- * request in flight a lane, so an edge's order holds), merges what has
- * gathered of one edge into a request, and sends.  What the upstream takes moves
+ * Reads on at the upstream's own cursor, sorts records by edge (one request of an edge
+ * in flight, so its order holds; edges take turns), merges what has gathered of one edge
+ * into a request, and sends at the pace that the upstream bears.  What the upstream takes moves
  * the cursor; what it cannot take now is sent again for as long as it takes; what it
  * refuses for good is counted, logged and set aside.  Each forwarder has a loop of its own.  */
 #ifndef RW_FORWARD_FORWARDER_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "forward/pacer.h"
 #include "forward/route.h"
 #include "http/client.h"
 #include "http/message.h"
@@ -34,6 +35,11 @@ enum forward_misconfig {
 	FORWARD_DROP,		/* refused for good, as the letter of the spec */
 };
 
+enum forward_order {
+	FORWARD_STRICT,			/* nothing of an edge overtakes */
+	FORWARD_LIVE_FIRST,		/* what is newer than live_window goes at once */
+};
+
 enum forward_start {
 	FORWARD_OLDEST,		/* a new upstream gets all that the spool has */
 	FORWARD_NOW,
@@ -45,6 +51,10 @@ struct forward_opts {
 	enum forward_protocol protocol;
 	enum forward_misconfig on_misconfig;
 	enum forward_start start;
+	enum forward_order order;
+	int64_t live_window_ns;		/* what is older is backlog */
+	struct pacer_opts pace;
+	bool relaxed;			/* backlog goes by series, not by scrape */
 	struct route_opts route;	/* what is for this upstream */
 	unsigned lanes;			/* 1 to 64 */
 	struct http_headers headers;	/* of the operator, none reserved */

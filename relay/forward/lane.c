@@ -5,60 +5,25 @@
 #include <assert.h>
 #include <string.h>
 
+#include "forward/regroup.h"
+
 #define BODY_MAX ((size_t)64 << 20)
 #define BODY_KEEP ((size_t)1 << 20)
 
-static void
-list_init(struct unit_list *l)
-{
-	l->first = NULL;
-	l->end = &l->first;
-	l->n = 0;
-}
-
 void
-lane_init(struct lane *l, struct forwarder *f)
+lane_init(struct lane *l, struct forwarder *f, bool strict)
 {
 	memset(l, 0, sizeof(*l));
 	l->forwarder = f;
-	list_init(&l->queue);
-	list_init(&l->sending);
+	l->strict = strict;
+	unit_list_init(&l->sending);
 	buf_init(&l->body, BODY_MAX);
 }
 
 void
 lane_fini(struct lane *l)
 {
-	dict_unref(&l->avoid);
 	buf_fini(&l->body);
-}
-
-void
-unit_list_push(struct unit_list *l, struct unit *u)
-{
-	u->next = NULL;
-	*l->end = u;
-	l->end = &u->next;
-	l->n++;
-}
-
-static struct unit *
-take_at(struct unit_list *l, struct unit **at)
-{
-	struct unit *u = *at;
-
-	*at = u->next;
-	if (l->end == &u->next)
-		l->end = at;
-	u->next = NULL;
-	l->n--;
-	return u;
-}
-
-struct unit *
-unit_list_pop(struct unit_list *l)
-{
-	return l->first ? take_at(l, &l->first) : NULL;
 }
 
 /* ---- building ------------------------------------------------------------------------ */
@@ -179,139 +144,125 @@ finish(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
 	    v2_finish(t->v2, &l->counts, &l->loss);
 }
 
-/* Where the next request begins: the first unit of an edge that is not to be avoided,
- * else the first of all. */
-static struct unit **
-next_edge(struct lane *l)
+static void
+take(struct lane *l, struct flow_part *q)
 {
-	struct unit **at = &l->queue.first;
-	struct bytes edge;
+	struct unit *u = unit_list_pop(&q->queue);
 
-	if (!l->avoid)
-		return at;
-	edge = dict_edge(l->avoid);
-	while (*at && bytes_eq(dict_edge((*at)->dict), edge))
-		at = &(*at)->next;
-	return *at ? at : &l->queue.first;
+	q->points -= u->points;
+	l->points += u->points;
+	u->busy = true;
+	unit_list_push(&l->sending, u);
 }
 
-/* The head of the queue, and what follows of the same edge as far as it fits, past units
- * of other edges (the supply bounds how many).  A later segment's units of this edge have
- * another dictionary and stand behind all of this one's: none is overtaken.
- * A request that came in goes whole, but for one that is too large for any. */
+/* What follows as far as it fits.  A later segment's units have another dictionary.  A
+ * request that came in goes whole, but for one that is too large for any. */
 static enum status
-gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
+gather(struct lane *l, const struct lane_tools *t, enum payload_proto proto,
+    struct flow_part *q, uint32_t most)
 {
-	struct unit **from = next_edge(l), *first = *from;
-	struct unit **at = &first->next;
-	uint32_t samples = first->points;
+	struct unit *first = q->queue.first, *u;
 	enum status st;
 
 	begin(t, proto, first->dict);
 	st = add_first(t, proto, first);
 	if (st != ST_OK)
 		return st;
-	/* units to go alone stand at the head, and their edge is that of the head */
-	while (*at && (!l->alone || from != &l->queue.first) &&
-	    !is_parted(first)) {
-		struct unit *u = *at;
-
-		if (u->dict != first->dict) {
-			at = &u->next;
-			continue;
-		}
-		if (samples + u->points > t->max_samples ||
-		    add(t, proto, u, t->max_bytes) != ST_OK)
-			break;
-		samples += u->points;
-		(void)take_at(&l->queue, at);
-		unit_list_push(&l->sending, u);
-	}
-	/* first goes before those that were merged into it */
-	(void)take_at(&l->queue, from);
-	dict_unref(&l->avoid);
-	first->next = l->sending.first;
-	if (!first->next)
-		l->sending.end = &first->next;
-	l->sending.first = first;
-	l->sending.n++;
+	take(l, q);
+	if (q->alone || is_parted(first))
+		return ST_OK;
+	while ((u = q->queue.first) != NULL && u->dict == first->dict &&
+	    !is_parted(u) && l->points + u->points <= most &&
+	    add(t, proto, u, t->max_bytes) == ST_OK)
+		take(l, q);
 	return ST_OK;
 }
 
-/* What is sending, perhaps in the other protocol.  ST_TOO_LARGE: not in one request. */
+/* Several records as one, by series; ST_END: there are not several. */
 static enum status
-again(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
+gather_loosely(struct lane *l, const struct lane_tools *t,
+    enum payload_proto proto, struct flow_part *q, uint32_t most)
 {
-	struct unit *u = l->sending.first;
+	struct dict *d = q->queue.first->dict;
+	struct batch all;
+	struct unit *u;
 	enum status st;
 
-	begin(t, proto, u->dict);
-	if (!u->next)
-		return add_first(t, proto, u);
-	for (; u; u = u->next) {
-		st = add(t, proto, u, t->most_bytes);
-		if (st != ST_OK)
-			return st;
+	while ((u = q->queue.first) != NULL && u->dict == d && !is_parted(u) &&
+	    (l->sending.n == 0 || l->points + u->points <= most))
+		take(l, q);
+	st = l->sending.n < 2 ? ST_END : regroup(t->regroup, &l->sending, &all);
+	if (st == ST_OK) {
+		begin(t, proto, d);
+		st = proto == PAYLOAD_V1 ? v1_add(t->v1, &all, t->max_bytes) :
+		    v2_add(t->v2, &all, t->max_bytes);
 	}
-	return ST_OK;
+	return st;
 }
 
 enum status
-lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto)
+lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto,
+    struct flow *flow, enum pacer_class c, uint32_t most)
 {
+	struct flow_part *q = &flow->part[c];
+	enum status st = ST_END;
 	struct bytes raw;
-	enum status st;
 
-	if (l->built && l->proto == proto)
-		return ST_OK;
-	if (!l->sending.first && !l->queue.first)
-		return ST_END;
-	st = l->sending.first ? again(l, t, proto) : gather(l, t, proto);
-	if (st == ST_TOO_LARGE) {
-		lane_break_up(l);
-		st = gather(l, t, proto);
+	assert(!l->flow);
+	l->flow = flow;
+	l->class = c;
+	l->proto = proto;
+	if (t->regroup && c == PACER_BACKLOG && !q->alone) {
+		st = gather_loosely(l, t, proto, q, most);
+		if (st != ST_OK && l->sending.n > 0) {
+			lane_put_back(l);
+			l->flow = flow;
+		}
 	}
 	if (st != ST_OK)
+		st = gather(l, t, proto, q, most);
+	if (st != ST_OK) {
+		l->flow = NULL;
 		return st;
+	}
 	raw = finish(l, t, proto);
 	buf_reset(&l->body, BODY_KEEP);
-	if (raw.n) {
+	if (raw.n)
 		st = payload_pack(raw, &l->body);
-		if (st != ST_OK)
-			return st;
-	}
-	l->proto = proto;
-	l->built = true;
-	return ST_OK;
+	if (st != ST_OK)
+		lane_put_back(l);
+	return st;
 }
 
-static void
-put_back(struct lane *l)
+/* In strict order nothing of the edge is older, wherever the next one is. */
+void
+lane_put_back(struct lane *l)
 {
-	uint32_t n = l->sending.n;
+	struct flow_part *q = &l->flow->part[l->class];
+	struct unit *u;
 
-	assert(n > 0 && !l->exchange);
-	*l->sending.end = l->queue.first;
-	if (!l->queue.first)
-		l->queue.end = l->sending.end;
-	l->queue.first = l->sending.first;
-	l->queue.n += n;
-	list_init(&l->sending);
-	l->built = false;
+	assert(l->sending.n > 0 && !l->exchange);
+	if (l->strict && l->flow->part[PACER_BACKLOG].queue.first)
+		q = &l->flow->part[PACER_BACKLOG];
+	for (u = l->sending.first; u; u = u->next)
+		u->busy = false;
+	unit_list_put_first(&q->queue, &l->sending);
+	q->points += l->points;
+	l->points = 0;
+	l->flow = NULL;
 }
 
 void
 lane_break_up(struct lane *l)
 {
-	l->alone = l->sending.n;
-	put_back(l);
+	l->flow->part[l->class].alone = l->sending.n;
+	lane_put_back(l);
 }
 
 bool
 lane_halve(struct lane *l)
 {
 	assert(l->sending.n == 1);
-	l->built = false;
 	return halve(l->sending.first);
 }
 
@@ -324,14 +275,4 @@ lane_next_part(struct lane *l)
 		return false;
 	u->from += part_of(u);
 	return true;
-}
-
-void
-lane_step_aside(struct lane *l)
-{
-	if (l->alone)
-		return;
-	dict_unref(&l->avoid);
-	l->avoid = dict_ref(l->sending.first->dict);
-	put_back(l);
 }

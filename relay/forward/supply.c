@@ -1,8 +1,18 @@
-/* supply.c - reader, decoders, cursor.
+/* supply.c - the log, what was left of it, and the cursor.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Records of a segment decode from its start only, so after a start records that are
- * done already are decoded for their definitions and passed over.            */
+ *	    .---------- left ----------> owed --. in sweeps,
+ *	    |                             ^     |  oldest first
+ *	 SUPPLY_LOG                       |   SUPPLY_REST
+ *	    |                        put back   |
+ *	    `----------- units, out --------<---'
+ *	                    |
+ *	                   done
+ *
+ * In strict order all of an edge is left from the first record that is, until a sweep has
+ * come to the place where SUPPLY_LOG is: so no record overtakes an older one.  A decoder
+ * goes with what is left, and comes back, so that leaving and returning costs nothing
+ * but the reading.                                                          */
 #include "forward/supply.h"
 
 #include <assert.h>
@@ -10,101 +20,78 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
-#include "forward/route.h"
+#include "forward/owed.h"
+#include "forward/tap.h"
 #include "series/codec.h"
 #include "spool/cursor.h"
 
-#define STREAMS_MAX (1u << 20)		/* in a segment */
-#define DECODER_BYTES_MAX ((size_t)2 << 30)
 #define BATCH_BYTES_MAX ((size_t)1 << 30)
 #define BATCH_KEEP ((size_t)256 << 10)
 #define FREE_MAX 256
+#define PASS_A_TURN 256			/* records, before others have their turn */
 
-/* Writing down what is owed takes as long as there are units out.  Where many are, it
- * waits for more to write down. */
+/* Decoders that wait with what was left. */
+#define KEPT_MAX 64
+#define KEPT_BYTES ((size_t)64 << 20)
+
+/* Writing down what is owed takes as long as there is of it.  Where that is much, it waits
+ * for more to write down. */
 #define NOTE_AT_ONCE 64
 #define NOTE_NS (20 * CLOCK_MS)
 
-struct stream {
-	struct decoder *decoder;	/* owned; NULL: not yet */
-	struct route_stream route;	/* owned */
+static_assert(OWED_MAX + SUPPLY_UNITS_MAX <= CURSOR_OWED_MAX,
+    "a cursor has room for all that can be owed");
+
+struct kept {
+	uint64_t segment;
+	uint32_t stream;
+	struct tap_stream state;	/* owned */
+	size_t size;
+};
+
+/* Units that are out, in the order of the log. */
+struct out {
+	struct unit *oldest, *newest;
 };
 
 struct supply {
 	char *name;			/* owned */
-	struct spool_reader *reader;	/* owned */
+	bool strict;
+	struct supply_policy policy;
+	struct route *route;		/* owned; NULL: everything is owed */
 	struct cursor *cursor;		/* owned */
 	struct metric_group *metrics;	/* borrowed */
 	struct loop *loop;		/* borrowed */
 
-	struct route *route;		/* owned; NULL: everything is owed */
-	uint64_t segment;		/* of the streams */
-	struct stream *streams;		/* owned */
-	uint32_t n_streams;
+	struct tap tap[SUPPLY_SOURCES];	/* owned */
+	struct spool_pos head;		/* SUPPLY_LOG gives out what begins here */
+	struct owed owed;
+	struct kept kept[KEPT_MAX];	/* the oldest first */
+	unsigned n_kept;
+	size_t kept_bytes;
 
-	struct unit *oldest, *newest;	/* out, in the order of the log */
+	uint32_t sweep;			/* number of the last */
+	bool sweeping;			/* it is under way */
+	bool fruitful;			/* something was taken in it */
+	bool resting;			/* no other, until told */
+	bool has_more;
+	struct spool_pos sought;	/* all from there on was looked at */
+	bool put_back;			/* or not: something was added since */
+	struct spool_pos rewound;	/* for the record there, once */
+
+	struct out out[SUPPLY_SOURCES];
 	uint32_t n_out;
 	struct unit *free;		/* owned, with their batches */
 	size_t n_free;
 
-	struct spool_pos read_to;	/* end of what was read */
-	struct spool_pos head;		/* likewise, once past that of the start */
-	struct cursor_state *at_start;	/* what was owed; NULL once passed */
 	struct cursor_state *state;	/* to write */
 	bool changed;			/* since it was written */
 	int64_t noted;			/* when it was, clock_mono */
 	bool unsynced;			/* written since the last sync */
 	bool failing;			/* the last write of the cursor failed */
 };
-
-/* ---- streams -------------------------------------------------------------------- */
-
-static void
-drop_stream(struct stream *t)
-{
-	decoder_free(&t->decoder);
-	route_stream_fini(&t->route);
-}
-
-static void
-drop_streams(struct supply *s)
-{
-	uint32_t i;
-
-	for (i = 0; i < s->n_streams; i++)
-		drop_stream(&s->streams[i]);
-	free(s->streams);
-	s->streams = NULL;
-	s->n_streams = 0;
-}
-
-static enum status
-stream_of(struct supply *s, const struct spool_record *r, struct stream **out)
-{
-	static const struct decoder_opts opts = { DECODER_BYTES_MAX };
-	struct stream *more;
-	uint32_t n;
-
-	if (r->pos.segment != s->segment) {
-		drop_streams(s);
-		s->segment = r->pos.segment;
-	}
-	if (r->stream >= STREAMS_MAX)
-		return ST_BAD_RECORD;
-	if (r->stream >= s->n_streams) {
-		n = r->stream + r->stream / 2 + 16;
-		more = realloc(s->streams, n * sizeof(*more));
-		if (!more)
-			return ST_NO_MEMORY;
-		memset(more + s->n_streams, 0,
-		    (n - s->n_streams) * sizeof(*more));
-		s->streams = more;
-		s->n_streams = n;
-	}
-	*out = &s->streams[r->stream];
-	return (*out)->decoder ? ST_OK : decoder_new(&opts, &(*out)->decoder);
-}
 
 /* ---- units ------------------------------------------------------------------------ */
 
@@ -152,156 +139,31 @@ unit_give(struct supply *s, struct unit *u)
 	s->n_free++;
 }
 
+/* A sweep may begin before the end of the one before: seldom, and then it is a walk. */
 static void
-link_newest(struct supply *s, struct unit *u)
+link_unit(struct supply *s, struct unit *u)
 {
-	u->newer = NULL;
-	u->older = s->newest;
-	if (s->newest)
-		s->newest->newer = u;
-	else
-		s->oldest = u;
-	s->newest = u;
+	struct out *o = &s->out[u->source];
+	struct unit *older = o->newest;
+
+	while (older && spool_pos_cmp(older->pos, u->pos) > 0)
+		older = older->older;
+	u->older = older;
+	u->newer = older ? older->newer : o->oldest;
+	*(older ? &older->newer : &o->oldest) = u;
+	*(u->newer ? &u->newer->older : &o->newest) = u;
 	s->n_out++;
 }
 
 static void
 unlink_unit(struct supply *s, struct unit *u)
 {
-	*(u->older ? &u->older->newer : &s->oldest) = u->newer;
-	*(u->newer ? &u->newer->older : &s->newest) = u->older;
+	struct out *o = &s->out[u->source];
+
+	*(u->older ? &u->older->newer : &o->oldest) = u->newer;
+	*(u->newer ? &u->newer->older : &o->newest) = u->older;
 	u->older = u->newer = NULL;
 	s->n_out--;
-}
-
-/* ---- reading ------------------------------------------------------------------------ */
-
-/* Whether a record was still owed when the process began. */
-static bool
-is_owed(struct supply *s, const struct spool_record *r)
-{
-	if (s->at_start && spool_pos_cmp(r->pos, s->at_start->head) >= 0) {
-		free(s->at_start);
-		s->at_start = NULL;
-	}
-	return !s->at_start || cursor_owes(s->at_start, r->pos, r->stream);
-}
-
-static void
-moved(struct supply *s, struct spool_pos to)
-{
-	s->read_to = to;
-	if (!s->at_start)
-		s->head = to;
-	s->changed = true;
-}
-
-static void
-pass_over(struct supply *s, const struct spool_record *r, enum status st)
-{
-	if (st == ST_MISSING) {
-		log_warn("spool-gap", "upstream=%s segment=%016llx hint=\"the "
-		    "segment has been removed; if by retention, the file gaps "
-		    "in the spool's directory has what it held\"", s->name,
-		    (unsigned long long)r->pos.segment);
-		return;
-	}
-	metric_group_add(s->metrics, METRIC_UP_DAMAGED, 1);
-	log_error("spool-damaged", "upstream=%s segment=%016llx offset=%llu "
-	    "reason=%s hint=\"what the segment holds from there on cannot be "
-	    "delivered\"", s->name, (unsigned long long)r->pos.segment,
-	    (unsigned long long)r->pos.offset, status_info(st)->word);
-}
-
-static enum status
-route_out(struct supply *s, struct stream *t, struct batch *b)
-{
-	uint64_t taken = 0;
-	enum status st = route_batch(s->route, &t->route,
-	    decoder_dict(t->decoder), b, &taken);
-
-	metric_group_add(s->metrics, METRIC_UP_ELSEWHERE, (int64_t)taken);
-	return st;
-}
-
-/* Nothing in it is for this upstream. */
-static bool
-is_elsewhere(const struct supply *s, const struct unit *u)
-{
-	return s->route && u->points == 0 && u->batch->n_metadata == 0;
-}
-
-static enum status
-decode(struct supply *s, const struct spool_record *r, struct unit *u)
-{
-	struct stream *t = NULL;
-	struct batch_counts n;
-	enum status st = stream_of(s, r, &t);
-
-	if (st == ST_OK)
-		st = decoder_decode(t->decoder, r->data, u->batch);
-	if (st == ST_OK && s->route)
-		st = route_out(s, t, u->batch);
-	if (st != ST_OK)
-		return st;
-	n = batch_counts(u->batch);
-	u->pos = r->pos;
-	u->end = r->next;
-	u->wall_ms = r->wall_ms;
-	u->dict = dict_ref(decoder_dict(t->decoder));
-	u->points = (uint32_t)(n.samples + n.histograms + n.exemplars);
-	u->from = u->part = 0;
-	return ST_OK;
-}
-
-/* A record that cannot be decoded takes its stream with it: what follows in the
- * segment builds on it. */
-static void
-spoil(struct supply *s, const struct spool_record *r, enum status st)
-{
-	pass_over(s, r, st);
-	if (r->stream < s->n_streams)
-		drop_stream(&s->streams[r->stream]);
-}
-
-enum status
-supply_next(struct supply *s, struct unit **out)
-{
-	struct spool_record r;
-	struct unit *u;
-	enum status st;
-	bool owed;
-
-	for (;;) {
-		if (s->n_out >= SUPPLY_UNITS_MAX)
-			return ST_WAIT;
-		/* before the record is read, which is not read twice */
-		u = unit_take(s);
-		if (!u)
-			return ST_WAIT;
-		st = spool_read(s->reader, &r);
-		if (st != ST_OK)
-			unit_give(s, u);
-		if (st == ST_END)
-			return ST_END;
-		if (st != ST_OK) {
-			pass_over(s, &r, st);
-			moved(s, r.next);
-			continue;
-		}
-		owed = is_owed(s, &r);
-		st = decode(s, &r, u);
-		moved(s, r.next);
-		if (st != ST_OK)
-			spoil(s, &r, st);
-		if (st != ST_OK || !owed || is_elsewhere(s, u)) {
-			unit_give(s, u);
-			continue;
-		}
-		link_newest(s, u);
-		*out = u;
-		return ST_OK;
-	}
 }
 
 void
@@ -315,63 +177,656 @@ supply_done(struct supply *s, struct unit **taken)
 	s->changed = true;
 }
 
-/* ---- the cursor ------------------------------------------------------------------------ */
+/* ---- decoders that wait --------------------------------------------------------------- */
 
 static void
-owe(struct cursor_state *c, struct spool_pos from, struct spool_pos to,
-    uint32_t stream)
+let_go_of(struct supply *s, unsigned i)
 {
-	struct cursor_owed *last = c->n_owed ? &c->owed[c->n_owed - 1] : NULL;
-
-	if (last && last->stream == stream &&
-	    spool_pos_cmp(last->to, from) == 0) {
-		last->to = to;
-		return;
-	}
-	if (c->n_owed == CURSOR_OWED_MAX) {
-		/* room is out: what lies between goes again after a restart */
-		last->to = to;
-		last->stream = 0;
-		return;
-	}
-	c->owed[c->n_owed++] = (struct cursor_owed){ from, to, stream };
+	tap_stream_fini(&s->kept[i].state);
+	s->kept_bytes -= s->kept[i].size;
+	s->n_kept--;
+	memmove(&s->kept[i], &s->kept[i + 1],
+	    (s->n_kept - i) * sizeof(s->kept[0]));
 }
 
-/* What was owed at the start and has not been read yet. */
+static struct kept *
+kept_for(struct supply *s, uint64_t segment, uint32_t stream)
+{
+	unsigned i;
+
+	for (i = 0; i < s->n_kept; i++)
+		if (s->kept[i].segment == segment &&
+		    s->kept[i].stream == stream)
+			return &s->kept[i];
+	return NULL;
+}
+
+/* What of the decoder of a stream is up to the record before this one. */
 static void
-owe_unread(const struct supply *s, struct cursor_state *c)
+keep(struct supply *s, const struct spool_record *r, struct tap_stream *t)
+{
+	struct kept *k = kept_for(s, r->pos.segment, r->stream);
+	size_t size = tap_stream_size(t);
+
+	if (!tap_can_decode(t) || !t->decoder)
+		return;
+	if (k)
+		let_go_of(s, (unsigned)(k - s->kept));
+	while (s->n_kept > 0 && (s->n_kept == KEPT_MAX ||
+	    s->kept_bytes + size > KEPT_BYTES))
+		let_go_of(s, 0);
+	s->kept[s->n_kept++] = (struct kept){ .segment = r->pos.segment,
+		.stream = r->stream, .state = *t, .size = size };
+	s->kept_bytes += size;
+	t->decoder = NULL;
+	t->route = (struct route_stream){ .edge = ROUTE_UNKNOWN };
+	t->decoded = 0;
+}
+
+static void
+give_state(struct tap_stream *to, struct tap_stream *from)
+{
+	tap_stream_fini(to);
+	to->decoder = from->decoder;
+	to->route = from->route;
+	to->decoded = from->decoded;
+	from->decoder = NULL;
+	from->route = (struct route_stream){ .edge = ROUTE_UNKNOWN };
+	from->decoded = 0;
+}
+
+/* One that has had all before this record. */
+static bool
+take_kept(struct supply *s, const struct spool_record *r, struct tap_stream *t)
+{
+	struct kept *k = kept_for(s, r->pos.segment, r->stream);
+
+	if (!k || k->state.decoded + 1 != t->read)
+		return false;
+	give_state(t, &k->state);
+	let_go_of(s, (unsigned)(k - s->kept));
+	return true;
+}
+
+/* ---- records ---------------------------------------------------------------------------- */
+
+static uint64_t
+size_of(const struct spool_record *r)
+{
+	return r->next.segment == r->pos.segment ?
+	    r->next.offset - r->pos.offset : 0;
+}
+
+/* With those of its stream before it, if they follow each other. */
+static bool
+leave(struct supply *s, const struct tap *p, struct tap_stream *t)
+{
+	const struct spool_record *r = &p->record;
+	struct owed_span span = { r->pos, r->next, r->stream, t->edge,
+		r->wall_ms, size_of(r) };
+
+	if (!owed_add(&s->owed, &span, t->left && t->left + 1 == t->read))
+		return false;
+	t->left = t->read;
+	return true;
+}
+
+/* Decodes for what comes after it. */
+static void
+learn(struct supply *s, struct tap *p, struct tap_stream *t)
+{
+	struct unit *u;
+
+	if (!tap_can_decode(t))
+		return;
+	u = unit_take(s);
+	if (!u)
+		return;		/* whoever needs the stream reads it again */
+	(void)tap_learn(p, t, u->batch);
+	unit_give(s, u);
+}
+
+/* Nothing in it is for this upstream. */
+static bool
+is_elsewhere(const struct supply *s, const struct unit *u)
+{
+	return s->route && u->points == 0 && u->batch->n_metadata == 0;
+}
+
+/* NULL: it cannot be decoded, or there is nothing in it.  The unit is given. */
+static struct unit *
+fill(struct supply *s, enum supply_source source, struct tap_stream *t,
+    struct unit *taken)
+{
+	struct tap *p = &s->tap[source];
+	const struct spool_record *r = &p->record;
+	struct batch_counts n;
+	uint64_t elsewhere;
+
+	if (tap_decode(p, t, taken->batch, &elsewhere) != ST_OK) {
+		unit_give(s, taken);
+		return NULL;
+	}
+	metric_group_add(s->metrics, METRIC_UP_ELSEWHERE, (int64_t)elsewhere);
+	n = batch_counts(taken->batch);
+	taken->source = source;
+	taken->pos = r->pos;
+	taken->end = r->next;
+	taken->stream = r->stream;
+	taken->edge = t->edge;
+	taken->wall_ms = r->wall_ms;
+	taken->dict = dict_ref(decoder_dict(t->decoder));
+	taken->points = (uint32_t)(n.samples + n.histograms + n.exemplars);
+	taken->from = taken->part = 0;
+	taken->back = taken->busy = false;
+	if (is_elsewhere(s, taken)) {
+		unit_give(s, taken);
+		return NULL;
+	}
+	link_unit(s, taken);
+	return taken;
+}
+
+/* ---- the log ------------------------------------------------------------------------------- */
+
+static void
+saw(struct supply *s, const struct tap *p)
+{
+	s->policy.saw(s->policy.arg, p == &s->tap[SUPPLY_LOG] ? SUPPLY_LOG :
+	    SUPPLY_REST, p->record.points, p->record.wall_ms);
+}
+
+static void
+moved(struct supply *s, struct spool_pos to)
+{
+	if (spool_pos_cmp(to, s->head) > 0)
+		s->head = to;
+	s->changed = true;
+}
+
+/* What this tap cannot decode any more the other one can, from the segment's start. */
+static enum supply_word
+ask_log(struct supply *s, const struct tap *p, const struct tap_stream *t)
+{
+	if (!tap_can_decode(t))
+		return SUPPLY_LEAVE;
+	if (s->strict && s->owed.n && owed_has_edge(&s->owed, t->edge))
+		return SUPPLY_LEAVE;
+	return s->policy.wants(s->policy.arg, SUPPLY_LOG, t->edge,
+	    p->record.wall_ms);
+}
+
+/* In strict order its decoder waits with it; else the next one may be taken. */
+static bool
+leave_log(struct supply *s, struct tap *p, struct tap_stream *t)
+{
+	if (!leave(s, p, t))
+		return false;
+	if (s->strict)
+		keep(s, &p->record, t);
+	else
+		learn(s, p, t);
+	s->resting = false;
+	saw(s, p);
+	moved(s, p->record.next);
+	return true;
+}
+
+static enum status
+next_of_log(struct supply *s, struct unit **out)
+{
+	struct tap *p = &s->tap[SUPPLY_LOG];
+	struct tap_stream *t;
+	struct unit *u;
+	enum status st;
+
+	for (;;) {
+		/* of whom what is owed is, is not known */
+		if (s->strict && owed_has_edge(&s->owed, 0))
+			return ST_WAIT;
+		st = tap_read(p, &t);
+		if (st == ST_END)
+			return ST_END;
+		if (st == ST_NO_MEMORY)
+			return ST_WAIT;
+		if (st != ST_OK) {
+			moved(s, p->record.next);
+			continue;
+		}
+		if (spool_pos_cmp(p->record.pos, s->head) < 0) {
+			learn(s, p, t);
+			continue;
+		}
+		switch (ask_log(s, p, t)) {
+		case SUPPLY_LEAVE:
+			if (leave_log(s, p, t))
+				continue;
+			/* FALLTHROUGH */
+		case SUPPLY_WAIT:
+			tap_unread(p);
+			return ST_WAIT;
+		case SUPPLY_TAKE:
+			break;
+		}
+		u = unit_take(s);
+		if (!u) {
+			tap_unread(p);
+			return ST_WAIT;
+		}
+		saw(s, p);
+		u = fill(s, SUPPLY_LOG, t, u);
+		moved(s, p->record.next);
+		if (u) {
+			*out = u;
+			return ST_OK;
+		}
+	}
+}
+
+bool
+supply_jump(struct supply *s)
+{
+	struct tap *p = &s->tap[SUPPLY_LOG];
+	struct spool_pos newest = spool_newest(p->reader);
+	struct owed_span span = { .from = s->head, .to = newest };
+
+	if (spool_pos_cmp(newest, s->head) <= 0)
+		return true;
+	if (!owed_add(&s->owed, &span, false))
+		return false;
+	s->head = newest;
+	s->changed = s->put_back = true;
+	s->resting = false;
+	if (newest.segment != p->segment)
+		(void)tap_seek(p, newest);
+	return true;
+}
+
+/* ---- the rest -------------------------------------------------------------------------------- */
+
+/* Whether anything of this record's segment, or all after it, is to be read for this
+ * sweep: the place of the first of it; segment 0: there is none. */
+static struct spool_pos
+next_place(const struct supply *s, struct spool_pos after)
 {
 	uint32_t i;
 
-	for (i = 0; i < s->at_start->n_owed; i++) {
-		struct cursor_owed o = s->at_start->owed[i];
+	for (i = 0; i < s->owed.n; i++) {
+		const struct cursor_owed *o = &s->owed.list[i];
 
-		if (spool_pos_cmp(o.to, s->read_to) <= 0)
+		if (spool_pos_cmp(o->to, after) <= 0)
 			continue;
-		if (spool_pos_cmp(o.from, s->read_to) < 0)
-			o.from = s->read_to;
-		owe(c, o.from, o.to, o.stream);
+		if (o->edge && s->policy.is_left(s->policy.arg, o->edge))
+			continue;
+		return o->from;
+	}
+	return (struct spool_pos){ 0, 0 };
+}
+
+static void
+seek_rest(struct supply *s, struct spool_pos to)
+{
+	(void)tap_seek(&s->tap[SUPPLY_REST], to);
+	s->sought = to;
+	s->put_back = false;
+}
+
+/* A stretch may end where the next segment begins, behind its last record. */
+static void
+was_read(struct supply *s, struct spool_pos to)
+{
+	if (!s->put_back && owed_was_read(&s->owed, s->sought, to))
+		s->changed = true;
+}
+
+static bool
+begin_sweep(struct supply *s)
+{
+	struct spool_pos oldest = spool_oldest(s->tap[SUPPLY_REST].reader);
+	struct spool_pos first;
+
+	oldest.offset = 0;
+	if (owed_forget(&s->owed, oldest)) {
+		log_warn("cursor-behind", "upstream=%s segment=%016llx "
+		    "hint=\"what was before that one, the oldest there is, is "
+		    "gone\"", s->name, (unsigned long long)oldest.segment);
+		s->changed = true;
+	}
+	s->sweep++;
+	s->fruitful = false;
+	s->rewound = (struct spool_pos){ 0, 0 };
+	first = next_place(s, (struct spool_pos){ 0, 0 });
+	if (first.segment == 0) {
+		s->resting = true;
+		return false;
+	}
+	seek_rest(s, first);
+	s->sweeping = true;
+	return true;
+}
+
+static void
+end_sweep(struct supply *s)
+{
+	s->sweeping = false;
+	s->resting = !s->fruitful;
+}
+
+/* Past a record that is not owed, or not now. */
+static void
+pass(struct supply *s, struct tap *p, struct tap_stream *t)
+{
+	const struct spool_record *r = &p->record;
+	struct spool_pos next;
+
+	was_read(s, r->pos);
+	next = next_place(s, r->next);
+	if (next.segment == 0) {
+		end_sweep(s);
+		return;
+	}
+	if (next.segment > r->pos.segment) {
+		seek_rest(s, next);
+		return;
+	}
+	if (tap_can_decode(t) && !kept_for(s, r->pos.segment, r->stream) &&
+	    owed_in_segment(&s->owed, r->pos.segment, r->stream))
+		learn(s, p, t);
+}
+
+/* A stretch of its own, if it was one of all streams. */
+static bool
+leave_rest(struct supply *s, struct tap *p, struct tap_stream *t,
+    struct cursor_owed *o)
+{
+	const struct spool_record *r = &p->record;
+
+	if (o->stream == 0) {
+		if (!owed_has_room(&s->owed, 2))
+			return false;
+		owed_shift(&s->owed, o, r->next, size_of(r));
+		(void)leave(s, p, t);
+		saw(s, p);
+		s->changed = true;
+	}
+	keep(s, r, t);
+	t->left = t->read;
+	return true;
+}
+
+/* SUPPLY_LOG may go on with the decoder, where nothing of the edge is left and its own is
+ * not as far. */
+static void
+hand_over(struct supply *s, struct tap_stream *t)
+{
+	const struct tap *rest = &s->tap[SUPPLY_REST];
+	struct tap *log = &s->tap[SUPPLY_LOG];
+	uint32_t stream = rest->record.stream;
+	struct tap_stream *l;
+
+	if (!s->strict || rest->segment != log->segment ||
+	    stream >= log->n_streams || owed_has_edge(&s->owed, t->edge))
+		return;
+	l = &log->streams[stream];
+	if (l->decoded < t->decoded)
+		give_state(l, t);
+}
+
+/* The record as a unit, if it can be had; it is not owed any more. */
+static struct unit *
+take_rest(struct supply *s, struct tap *p, struct tap_stream *t,
+    struct cursor_owed *o, struct unit *u)
+{
+	if (o->stream == 0)
+		saw(s, p);
+	owed_shift(&s->owed, o, p->record.next, size_of(&p->record));
+	u = fill(s, SUPPLY_REST, t, u);
+	s->fruitful = s->changed = true;
+	hand_over(s, t);
+	return u;
+}
+
+/* The decoder of what was left, or the segment from its start, once. */
+static bool
+can_be_had(struct supply *s, struct tap *p, struct tap_stream *t)
+{
+	struct spool_pos at = p->record.pos;
+	struct kept *k;
+
+	if (tap_can_decode(t) || take_kept(s, &p->record, t) ||
+	    spool_pos_cmp(s->rewound, at) == 0)
+		return true;	/* or it cannot, and taking it says so */
+	k = kept_for(s, at.segment, p->record.stream);
+	if (k)
+		let_go_of(s, (unsigned)(k - s->kept));
+	s->rewound = at;
+	seek_rest(s, at);
+	return false;
+}
+
+/* Behind what was left nothing is taken. */
+static enum supply_word
+ask_rest(struct supply *s, const struct tap *p, const struct tap_stream *t)
+{
+	return t->left ? SUPPLY_LEAVE : s->policy.wants(s->policy.arg,
+	    SUPPLY_REST, t->edge, p->record.wall_ms);
+}
+
+static enum status
+next_of_rest(struct supply *s, struct unit **out)
+{
+	struct tap *p = &s->tap[SUPPLY_REST];
+	struct tap_stream *t;
+	struct cursor_owed *o;
+	struct unit *u;
+	enum status st;
+	int passed;
+
+	for (passed = 0; passed < PASS_A_TURN; passed++) {
+		if (s->owed.n == 0 || s->resting)
+			return ST_END;
+		if (!s->sweeping && !begin_sweep(s))
+			return ST_END;
+		st = tap_read(p, &t);
+		if (st == ST_NO_MEMORY)
+			return ST_WAIT;
+		if (st == ST_END) {
+			was_read(s, s->head);
+			end_sweep(s);
+			continue;
+		}
+		if (st != ST_OK) {
+			owed_lose(&s->owed, p->record.pos, p->record.next);
+			s->changed = true;
+			continue;
+		}
+		o = owed_find(&s->owed, p->record.pos, p->record.stream);
+		if (!o) {
+			pass(s, p, t);
+			continue;
+		}
+		switch (ask_rest(s, p, t)) {
+		case SUPPLY_LEAVE:
+			if (leave_rest(s, p, t, o)) {
+				pass(s, p, t);
+				continue;
+			}
+			/* FALLTHROUGH */
+		case SUPPLY_WAIT:
+			tap_unread(p);
+			return ST_WAIT;
+		case SUPPLY_TAKE:
+			break;
+		}
+		if (!can_be_had(s, p, t))
+			continue;
+		u = unit_take(s);
+		if (!u) {
+			tap_unread(p);
+			return ST_WAIT;
+		}
+		u = take_rest(s, p, t, o, u);
+		if (u) {
+			*out = u;
+			return ST_OK;
+		}
+	}
+	s->has_more = true;
+	return ST_WAIT;
+}
+
+enum status
+supply_next(struct supply *s, enum supply_source source, struct unit **out)
+{
+	s->has_more = false;
+	if (s->n_out >= SUPPLY_UNITS_MAX)
+		return ST_WAIT;
+	return source == SUPPLY_LOG ? next_of_log(s, out) :
+	    next_of_rest(s, out);
+}
+
+bool
+supply_has_more(const struct supply *s)
+{
+	return s->has_more;
+}
+
+uint32_t
+supply_sweep(const struct supply *s)
+{
+	return s->sweep;
+}
+
+void
+supply_sweep_again(struct supply *s)
+{
+	s->resting = false;
+}
+
+bool
+supply_owes(const struct supply *s)
+{
+	return s->owed.n > 0;
+}
+
+bool
+supply_owes_edge(const struct supply *s, uint64_t edge)
+{
+	return s->owed.n && owed_has_edge(&s->owed, edge);
+}
+
+bool
+supply_owes_any(const struct supply *s, bool (*fn)(void *, uint64_t), void *arg)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->owed.n; i++)
+		if (fn(arg, s->owed.list[i].edge))
+			return true;
+	return false;
+}
+
+/* ---- back again ---------------------------------------------------------------------------- */
+
+bool
+supply_put_back(struct supply *s, struct unit **taken)
+{
+	struct unit *u = *taken;
+	struct owed_span span = { u->pos, u->end, u->stream, u->edge,
+		u->wall_ms, u->end.segment == u->pos.segment ?
+		u->end.offset - u->pos.offset : 0 };
+
+	if (!owed_add(&s->owed, &span, s->strict))
+		return false;
+	supply_done(s, taken);
+	return true;
+}
+
+static bool
+follows(const struct unit *u)
+{
+	return u->older && u->older->back &&
+	    spool_pos_cmp(u->older->end, u->pos) == 0;
+}
+
+bool
+supply_put_back_all(struct supply *s, struct unit *list)
+{
+	struct owed_span span = { .stream = 0 };
+	struct unit *u, *newer;
+	uint32_t n = 0;
+
+	for (u = list; u; u = u->next)
+		u->back = true;
+	for (u = s->out[SUPPLY_LOG].oldest; u; u = u->newer)
+		n += u->back && !follows(u);
+	if (!owed_has_room(&s->owed, n)) {
+		for (u = list; u; u = u->next)
+			u->back = false;
+		return false;
+	}
+	for (u = s->out[SUPPLY_LOG].oldest; u; u = newer) {
+		newer = u->newer;
+		if (!u->back)
+			continue;
+		span.from = u->pos;
+		span.to = u->end;
+		span.wall_ms = u->wall_ms;
+		(void)owed_add(&s->owed, &span, false);
+		supply_done(s, &u);
+	}
+	s->put_back = true;
+	s->resting = false;
+	return true;
+}
+
+/* ---- the cursor ------------------------------------------------------------------------ */
+
+static void
+owe_unit(struct cursor_state *c, const struct unit *u)
+{
+	struct cursor_owed *last = c->n_owed ? &c->owed[c->n_owed - 1] : NULL;
+
+	if (last && last->stream == 0 && spool_pos_cmp(last->to, u->pos) == 0) {
+		last->to = u->end;
+		return;
+	}
+	c->owed[c->n_owed++] = (struct cursor_owed){ .from = u->pos,
+		.to = u->end, .wall_ms = u->wall_ms };
+}
+
+/* Three lists in order, as one. */
+static void
+collect(const struct supply *s, struct cursor_state *c)
+{
+	const struct unit *log = s->out[SUPPLY_LOG].oldest, *u;
+	const struct unit *rest = s->out[SUPPLY_REST].oldest;
+	uint32_t i = 0;
+
+	c->head = s->head;
+	c->n_owed = 0;
+	while (i < s->owed.n || log || rest) {
+		u = !rest || (log && spool_pos_cmp(log->pos, rest->pos) < 0) ?
+		    log : rest;
+		if (u && (i == s->owed.n ||
+		    spool_pos_cmp(u->pos, s->owed.list[i].from) < 0)) {
+			owe_unit(c, u);
+			*(u == log ? &log : &rest) = u->newer;
+		} else {
+			c->owed[c->n_owed++] = s->owed.list[i++];
+		}
 	}
 }
 
 static void
 write_down(struct supply *s)
 {
-	struct cursor_state *c = s->state;
-	const struct unit *u;
 	enum status st;
 
 	if (!s->changed)
 		return;
-	c->n_owed = 0;
-	for (u = s->oldest; u; u = u->newer)
-		owe(c, u->pos, u->end, 0);
-	c->head = s->head;
-	if (s->at_start) {
-		owe_unread(s, c);
-		c->head = s->at_start->head;
-	}
-	st = cursor_put(s->cursor, c);
+	collect(s, s->state);
+	st = cursor_put(s->cursor, s->state);
 	if (st != ST_OK) {
 		if (!s->failing)
 			log_error("cursor-unwritten", "upstream=%s reason=%s "
@@ -391,7 +846,7 @@ supply_note(struct supply *s)
 {
 	int64_t now = loop_now(s->loop);
 
-	if (s->n_out > NOTE_AT_ONCE && now - s->noted < NOTE_NS)
+	if (s->n_out + s->owed.n > NOTE_AT_ONCE && now - s->noted < NOTE_NS)
 		return;
 	s->noted = now;
 	write_down(s);
@@ -408,54 +863,118 @@ supply_sync(struct supply *s)
 	if (cursor_sync(s->cursor) != ST_OK)
 		return;		/* tried again with the next */
 	s->unsynced = false;
-	spool_reader_release(s->reader, c->n_owed ? c->owed[0].from : c->head);
+	spool_reader_release(s->tap[SUPPLY_LOG].reader,
+	    c->n_owed ? c->owed[0].from : c->head);
+}
+
+/* ---- figures -------------------------------------------------------------------------- */
+
+static int64_t
+age(int64_t of_ms, int64_t wall_ms)
+{
+	return of_ms && wall_ms > of_ms ? wall_ms - of_ms : 0;
+}
+
+static int64_t
+older(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+int64_t
+supply_log_lag_ms(const struct supply *s, int64_t wall_ms)
+{
+	const struct unit *u = s->out[SUPPLY_LOG].oldest;
+
+	while (u && u->busy)
+		u = u->newer;
+	return u ? age(u->wall_ms, wall_ms) : 0;
 }
 
 int64_t
 supply_lag_ms(const struct supply *s, int64_t wall_ms)
 {
-	return s->oldest && wall_ms > s->oldest->wall_ms ?
-	    wall_ms - s->oldest->wall_ms : 0;
+	const struct unit *u;
+	int64_t lag = 0;
+	uint32_t i;
+
+	for (i = 0; i < SUPPLY_SOURCES; i++) {
+		u = s->out[i].oldest;
+		if (u)
+			lag = older(lag, age(u->wall_ms, wall_ms));
+	}
+	for (i = 0; i < s->owed.n; i++)
+		lag = older(lag, age(s->owed.list[i].wall_ms, wall_ms));
+	return lag;
+}
+
+static uint64_t
+unit_bytes(const struct out *o)
+{
+	const struct unit *u;
+	uint64_t bytes = 0;
+
+	for (u = o->oldest; u; u = u->newer)
+		if (u->end.segment == u->pos.segment)
+			bytes += u->end.offset - u->pos.offset;
+	return bytes;
 }
 
 uint64_t
 supply_backlog(const struct supply *s)
 {
-	return spool_backlog(s->reader, s->oldest ? s->oldest->pos : s->head);
+	struct spool_reader *r = s->tap[SUPPLY_LOG].reader;
+	uint64_t bytes = spool_backlog(r, s->head);
+	uint32_t i;
+
+	for (i = 0; i < s->owed.n; i++) {
+		const struct cursor_owed *o = &s->owed.list[i];
+
+		bytes += o->stream ? o->bytes :
+		    spool_backlog(r, o->from) - spool_backlog(r, o->to);
+	}
+	return bytes + unit_bytes(&s->out[SUPPLY_LOG]) +
+	    unit_bytes(&s->out[SUPPLY_REST]);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static enum status
+static void
 begin(struct supply *s, bool start_now)
 {
-	struct cursor_state *c = s->state;
-	struct spool_pos from = c->head;
+	struct tap *p = &s->tap[SUPPLY_LOG];
 
-	if (c->head.segment == 0 && start_now) {
-		c->head = from = spool_newest(s->reader);
+	s->head = s->state->head;
+	if (s->head.segment == 0 && start_now) {
+		s->head = spool_newest(p->reader);
 		s->changed = true;
 	}
-	if (c->n_owed)
-		from = c->owed[0].from;
-	s->head = c->head;
-	if (c->head.segment != 0) {
-		s->at_start = malloc(sizeof(*s->at_start));
-		if (!s->at_start)
-			return ST_NO_MEMORY;
-		*s->at_start = *c;
-	}
-	if (spool_reader_seek(s->reader, from) == ST_MISSING && from.segment)
+	owed_load(&s->owed, s->state->owed, s->state->n_owed);
+	if (tap_seek(p, s->head) == ST_MISSING && s->head.segment)
 		log_warn("cursor-behind", "upstream=%s segment=%016llx "
 		    "hint=\"that segment is gone; goes on with the oldest there "
-		    "is\"", s->name, (unsigned long long)from.segment);
-	return ST_OK;
+		    "is\"", s->name, (unsigned long long)s->head.segment);
+}
+
+static enum status
+open_taps(struct supply *s, struct spool *spool)
+{
+	enum status st = ST_OK;
+	unsigned i;
+
+	for (i = 0; i < SUPPLY_SOURCES && st == ST_OK; i++) {
+		s->tap[i].route = s->route;
+		s->tap[i].metrics = s->metrics;
+		st = tap_open(&s->tap[i], spool, s->name, s->loop,
+		    s->policy.wake, s->policy.arg);
+	}
+	return st;
 }
 
 enum status
 supply_new(const struct supply_opts *o, struct spool *spool,
     const struct disk_ops *disk, struct loop *loop, struct metric_group *metrics,
-    void (*wake)(void *), void *arg, struct supply **out)
+    struct supply **out)
 {
 	struct supply *s = calloc(1, sizeof(*s));
 	enum status st = ST_NO_MEMORY;
@@ -464,6 +983,8 @@ supply_new(const struct supply_opts *o, struct spool *spool,
 		return ST_NO_MEMORY;
 	s->metrics = metrics;
 	s->loop = loop;
+	s->strict = o->strict;
+	s->policy = o->policy;
 	s->name = strdup(o->name);
 	s->state = calloc(1, sizeof(*s->state));
 	if (!s->name || !s->state)
@@ -473,12 +994,10 @@ supply_new(const struct supply_opts *o, struct spool *spool,
 		st = cursor_open(disk, o->directory, o->name, &s->cursor,
 		    s->state);
 	if (st == ST_OK)
-		st = spool_reader_new(spool, o->name, loop, wake, arg,
-		    &s->reader);
-	if (st == ST_OK)
-		st = begin(s, o->start_now);
+		st = open_taps(s, spool);
 	if (st != ST_OK)
 		goto fail;
+	begin(s, o->start_now);
 	*out = s;
 	return ST_OK;
 fail:
@@ -486,30 +1005,36 @@ fail:
 	return st;
 }
 
+static void
+free_units(struct unit *u, bool out)
+{
+	struct unit *next;
+
+	for (; u; u = next) {
+		next = out ? u->newer : u->next;
+		unit_free(u);
+	}
+}
+
 void
 supply_free(struct supply **taken)
 {
 	struct supply *s = *taken;
-	struct unit *u, *next;
+	unsigned i;
 
 	*taken = NULL;
 	if (!s)
 		return;
-	for (u = s->oldest; u; u = next) {
-		next = u->newer;
-		unit_free(u);
+	free_units(s->free, false);
+	while (s->n_kept > 0)
+		let_go_of(s, s->n_kept - 1);
+	for (i = 0; i < SUPPLY_SOURCES; i++) {
+		free_units(s->out[i].oldest, true);
+		tap_close(&s->tap[i]);
 	}
-	for (u = s->free; u; u = next) {
-		next = u->next;
-		unit_free(u);
-	}
-	drop_streams(s);
 	route_free(&s->route);
-	if (s->reader)
-		spool_reader_free(&s->reader);
 	if (s->cursor)
 		cursor_close(&s->cursor);
-	free(s->at_start);
 	free(s->state);
 	free(s->name);
 	free(s);

@@ -1,418 +1,11 @@
 /* test_forwarder.c - what an upstream gets, through thick and thin.
- * SPDX-License-Identifier: Apache-2.0
- *
- * Sessions, spool, cursor and forwarder are the real ones; the disk is in memory, the
- * upstream is a function, and time passes when a test says so.  An edge's n-th request
- * has POINTS samples of value n, so the upstream can tell what came, how often, in which
- * order and whether it was whole.                                           */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "unit/uprig.h"
 
-#include <cmocka.h>
+#include <string.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/clock.h"
 #include "base/metric.h"
-#include "fake/client.h"
-#include "fake/disk_ram.h"
-#include "fake/loop.h"
-#include "forward/forwarder.h"
-#include "ingest/session.h"
-#include "prw/payload.h"
-#include "prw/v1.h"
-#include "prw/v2.h"
 #include "spool/recover.h"
-#include "spool/spool.h"
-
-#define POINTS 3
-#define EDGES 8
-#define REQUESTS 600
-#define PAD_MAX 60000
-
-/* ---- an upstream ------------------------------------------------------------------ */
-
-struct receiver {
-	/* how it behaves */
-	enum status st;			/* not ST_OK: it does not answer so */
-	int http;			/* what it answers, 0: success */
-	int http_v2;			/* likewise, to 2.0; 0: as http */
-	bool only_v1;			/* success without Written, stores nothing */
-	const char *retry_after;
-	int64_t after_ns;
-	int poison_edge, poison_number;	/* 400 to what holds this request; -1 */
-	bool lose_answer;		/* takes it, and the connection is cut */
-	size_t max_body;		/* 413 past it, decoded; 0: none */
-	bool in_parts;			/* a request may come so */
-
-	/* what it saw */
-	unsigned requests, v1, v2;
-	unsigned came[EDGES][REQUESTS];
-	unsigned reorders, torn;
-	unsigned points, metadata;
-	size_t largest;			/* of those taken, decoded */
-	int last[EDGES];
-	int64_t last_request_at, least_gap;
-};
-
-static struct hash_key key;
-
-static void
-receiver_init(struct receiver *r)
-{
-	int i;
-
-	memset(r, 0, sizeof(*r));
-	r->poison_edge = -1;
-	r->after_ns = CLOCK_MS;
-	r->least_gap = INT64_MAX;
-	for (i = 0; i < EDGES; i++)
-		r->last[i] = -1;
-}
-
-static bool
-said_v2(const struct http_call *call)
-{
-	enum payload_proto p;
-
-	assert_int_equal(payload_proto_of(http_header(call->headers,
-	    "content-type"), &p), ST_OK);
-	assert_true(bytes_eq(http_header(call->headers,
-	    "x-prometheus-remote-write-version"),
-	    bytes_str(payload_version(p))));
-	return p == PAYLOAD_V2;
-}
-
-static struct batch *
-unpack(const struct http_call *call, bool v2, size_t *size)
-{
-	struct batch *b = batch_new((size_t)1 << 24, 0);
-	struct bytes raw;
-
-	assert_int_equal(payload_unpack(call->body, (size_t)1 << 24, b->arena,
-	    &raw), ST_OK);
-	*size = raw.n;
-	assert_int_equal(v2 ? v2_scan(raw, &key, b) : v1_scan(raw, &key, b),
-	    ST_OK);
-	return b;
-}
-
-static int
-edge_of(const struct batch *b, const struct batch_sample *s)
-{
-	struct label label[8];
-	uint32_t n, i;
-
-	assert_int_equal(b->labels(b, &b->entries[s->series], label, 8, &n),
-	    ST_OK);
-	for (i = 0; i < n; i++)
-		if (bytes_eq(label[i].name, BYTES_LIT("edge")))
-			return label[i].value.p[0] - '0';
-	fail_msg("a series without its edge");
-	return 0;
-}
-
-/* Counts (or, for a poisoned one, only looks); false if a poisoned one is there. */
-static bool
-look(struct receiver *r, const struct batch *b, bool take)
-{
-	uint32_t i;
-	int first = -1;
-
-	for (i = 0; i < b->n_samples; i++) {
-		int e = edge_of(b, &b->samples[i]);
-		int n = (int)b->samples[i].bits;
-
-		if (first != -1 && first != e)
-			fail_msg("edges mixed in a request");
-		first = e;
-		if (!take && e == r->poison_edge && n == r->poison_number)
-			return false;
-		r->points += take;
-		if (!take || (!r->in_parts && i % POINTS))
-			continue;
-		/* whole: its other samples follow at once */
-		if (!r->in_parts && (i + POINTS > b->n_samples ||
-		    (int)b->samples[i + POINTS - 1].bits != n))
-			r->torn++;
-		if (n < r->last[e])
-			r->reorders++;
-		r->last[e] = n;
-		r->came[e][n]++;
-	}
-	return true;
-}
-
-static void
-receive(const struct http_call *call, struct fake_answer *a, void *arg)
-{
-	struct receiver *r = arg;
-	bool v2 = said_v2(call);
-	size_t size;
-	struct batch *b = unpack(call, v2, &size);
-	int64_t now = clock_mono();
-
-	if (r->requests++ && now - r->last_request_at < r->least_gap)
-		r->least_gap = now - r->last_request_at;
-	r->last_request_at = now;
-	*(v2 ? &r->v2 : &r->v1) += 1;
-	a->after_ns = r->after_ns;
-	a->st = r->st;
-	a->retry_after = r->retry_after;
-	a->http = v2 && r->http_v2 ? r->http_v2 : r->http;
-	if (!a->http && r->max_body && size > r->max_body)
-		a->http = 413;
-	if (a->st == ST_OK && !a->http && !look(r, b, false)) {
-		a->http = 400;
-		a->text = "out of order sample";
-		a->written = v2;
-	}
-	if (a->st == ST_OK && !a->http) {
-		if (size > r->largest)
-			r->largest = size;
-		r->metadata += b->n_metadata;
-		a->http = 204;
-		if (!v2 || !r->only_v1)
-			(void)look(r, b, true);
-		a->written = v2 && !r->only_v1;
-		a->samples = b->n_samples;
-		if (r->lose_answer)
-			a->st = ST_CUT;
-	}
-	batch_free(&b);
-}
-
-/* ---- the relay ----------------------------------------------------------------------- */
-
-struct sent {
-	struct spool_write write;
-	struct buf record;
-	struct sent *next;
-};
-
-struct rig {
-	struct disk_ram *disk;
-	struct loop *loop, *up_loop[2];
-	struct spool *spool;
-	struct session *session[EDGES];
-	struct forwarder *forwarder[2];
-	struct receiver receiver[2];
-	struct forward_opts opts[2];
-	unsigned n_up;
-	int stored[EDGES];		/* requests, all durable */
-	struct sent *sent;
-};
-
-static struct session_opts session_opts = {
-	.max_labels = 8, .max_label_bytes = PAD_MAX, .max_series = 1000,
-};
-
-static void
-start(struct rig *g)
-{
-	static const struct spool_opts so = {
-		.directory = "/spool",
-		.size_bytes = 16 << 20,
-		.segment_bytes = 16 << 10,
-		.segment_age_ns = 3600 * CLOCK_S,
-	};
-	unsigned i;
-	char name[2] = "0";
-
-	assert_int_equal(loop_new("spool", &g->loop), ST_OK);
-	assert_int_equal(spool_open(&so, disk_ram_ops(g->disk), g->loop,
-	    &g->spool), ST_OK);
-	for (i = 0; i < EDGES; i++) {
-		name[0] = (char)('0' + i);
-		assert_int_equal(session_new(bytes_str(name), &session_opts,
-		    g->spool, &g->session[i]), ST_OK);
-	}
-	for (i = 0; i < g->n_up; i++) {
-		assert_int_equal(loop_new("up", &g->up_loop[i]), ST_OK);
-		assert_int_equal(forwarder_new(&g->opts[i], g->spool,
-		    disk_ram_ops(g->disk), "/spool", g->up_loop[i],
-		    &g->forwarder[i]), ST_OK);
-	}
-	fake_settle();
-}
-
-/* As a kill does: what was in flight is forgotten. */
-static void
-stop(struct rig *g)
-{
-	struct sent *s;
-	unsigned i;
-
-	for (i = 0; i < g->n_up; i++)
-		forwarder_free(&g->forwarder[i]);
-	for (i = 0; i < EDGES; i++)
-		session_free(&g->session[i]);
-	spool_close(&g->spool);
-	fake_settle();
-	for (i = 0; i < g->n_up; i++)
-		loop_free(&g->up_loop[i]);
-	loop_free(&g->loop);
-	while ((s = g->sent) != NULL) {
-		g->sent = s->next;
-		buf_fini(&s->record);
-		free(s);
-	}
-}
-
-static struct rig *
-rig_new(unsigned n_up, enum forward_protocol protocol)
-{
-	static const char *const url[2] = { "http://one/w", "http://two/w" };
-	static const char *const name[2] = { "one", "two" };
-	struct rig *g = calloc(1, sizeof(*g));
-	unsigned i;
-
-	g->disk = disk_ram_new();
-	g->n_up = n_up;
-	for (i = 0; i < n_up; i++) {
-		g->opts[i] = (struct forward_opts){
-			.name = name[i],
-			.protocol = protocol,
-			.lanes = 4,
-			.connect_timeout_ns = 5 * CLOCK_S,
-			.timeout_ns = 30 * CLOCK_S,
-			.max_samples = 1000,
-			.max_bytes = 1 << 20,
-			.read_ahead_samples = 5000,
-			.rejected_bytes = 1 << 20,
-			.user_agent = "test",
-		};
-		assert_null(http_url_parse(url[i], &g->opts[i].url));
-		receiver_init(&g->receiver[i]);
-		fake_upstream_set(g->opts[i].url.host, receive,
-		    &g->receiver[i]);
-	}
-	start(g);
-	return g;
-}
-
-static void
-rig_free(struct rig *g)
-{
-	stop(g);
-	disk_ram_free(&g->disk);
-	free(g);
-}
-
-/* Metadata of a family, and nothing else. */
-static bool only_metadata;
-
-/* A label value of all series, of so many bytes. */
-static char padding[PAD_MAX];
-static size_t pad;
-
-static enum status
-labels(const struct batch *b, const struct batch_entry *e, struct label *out,
-    uint32_t max, uint32_t *n)
-{
-	const char *text = e->block;
-
-	(void)b;
-	(void)max;
-	out[0] = (struct label){ BYTES_LIT("__name__"), BYTES_LIT("m") };
-	out[1] = (struct label){ BYTES_LIT("edge"), bytes_of(text, 1) };
-	out[2] = (struct label){ BYTES_LIT("i"), bytes_of(text + 1, 1) };
-	out[3] = (struct label){ BYTES_LIT("pad"), bytes_of(padding, pad) };
-	*n = pad ? 4 : 3;
-	return ST_OK;
-}
-
-static void
-stored(struct spool_write *w)
-{
-	assert_int_equal(w->status, ST_OK);
-}
-
-/* The next request of an edge, made durable. */
-static void
-put(struct rig *g, int edge)
-{
-	struct batch *b = batch_new(1 << 20, 0);
-	struct sent *s = calloc(1, sizeof(*s));
-	struct session_record place;
-	char text[POINTS][2];
-	uint32_t i;
-
-	b->labels = labels;
-	b->n_entries = b->n_samples = POINTS;
-	b->entries = arena_take_array(b->arena, POINTS, sizeof(*b->entries));
-	b->samples = arena_take_array(b->arena, POINTS, sizeof(*b->samples));
-	for (i = 0; i < POINTS; i++) {
-		text[i][0] = (char)('0' + edge);
-		text[i][1] = (char)('a' + i);
-		b->entries[i] = (struct batch_entry){
-			.key = hash128(&key, text[i], 2), .block = text[i],
-			.n_block = 2,
-		};
-		b->samples[i] = (struct batch_sample){
-			.series = i, .ms = clock_wall() / CLOCK_MS,
-			.bits = (uint64_t)g->stored[edge],
-		};
-	}
-	if (only_metadata) {
-		b->n_entries = b->n_samples = 0;
-		b->n_metadata = 1;
-		b->metadata = arena_take(b->arena, sizeof(*b->metadata));
-		*b->metadata = (struct batch_metadata){
-			.series = SERIES_NONE, .type = 1,
-			.family = BYTES_LIT("m"), .help = BYTES_LIT("what it is"),
-		};
-	}
-	buf_init(&s->record, 1 << 20);
-	assert_int_equal(session_encode(g->session[edge], b,
-	    (struct hash128){ (uint64_t)g->stored[edge], 0 }, &s->record,
-	    &place), ST_OK);
-	s->write = (struct spool_write){
-		.epoch = place.epoch, .stream = place.stream,
-		.data = buf_bytes(&s->record), .done = stored,
-		.wall_ms = clock_wall() / CLOCK_MS,
-	};
-	s->next = g->sent;
-	g->sent = s;
-	spool_submit(g->spool, &s->write);
-	fake_settle();
-	assert_true(++g->stored[edge] <= REQUESTS);
-	batch_free(&b);
-}
-
-static void
-put_all(struct rig *g, int rounds)
-{
-	int i, e;
-
-	for (i = 0; i < rounds; i++)
-		for (e = 0; e < EDGES; e++)
-			put(g, e);
-}
-
-/* Everything stored came, in order, whole; returns how many came more than once. */
-static unsigned
-check_all(const struct rig *g, unsigned up)
-{
-	const struct receiver *r = &g->receiver[up];
-	unsigned again = 0;
-	int e, n;
-
-	for (e = 0; e < EDGES; e++) {
-		for (n = 0; n < g->stored[e]; n++) {
-			if (e == r->poison_edge && n == r->poison_number)
-				continue;
-			if (!r->came[e][n])
-				fail_msg("edge %d request %d never came", e, n);
-			again += r->came[e][n] > 1;
-		}
-	}
-	assert_int_equal(r->torn, 0);
-	return again;
-}
 
 /* ---- tests ------------------------------------------------------------------------------- */
 
@@ -458,9 +51,9 @@ merging_keeps_to_max_samples(void **state)
 	int i;
 
 	(void)state;
-	stop(g);
+	rig_stop(g);
 	g->opts[0].max_samples = 10 * POINTS;
-	start(g);
+	rig_start(g);
 	r->after_ns = CLOCK_S;
 	for (i = 0; i < 101; i++)
 		put(g, 0);
@@ -587,9 +180,9 @@ what_is_too_large_goes_in_parts(void **state)
 		struct rig *g = rig_new(1, p[how % 2]);
 		struct receiver *r = &g->receiver[0];
 
-		stop(g);
+		rig_stop(g);
 		g->opts[0].most_bytes = how >= 2 ? 100000 : 0;
-		start(g);
+		rig_start(g);
 		r->max_body = how < 4 ? 100000 : 0;
 		r->http_v2 = 415;
 		r->in_parts = true;
@@ -780,8 +373,8 @@ a_restart_repeats_only_what_was_in_flight(void **state)
 		put_all(g, 3);
 		fake_pass(70 * CLOCK_MS);
 		/* what it took and did not say in time comes again */
-		stop(g);
-		start(g);
+		rig_stop(g);
+		rig_start(g);
 	}
 	fake_pass(60 * CLOCK_S);
 	again = check_all(g, 0);
@@ -844,18 +437,18 @@ each_upstream_gets_what_is_for_it(void **state)
 	int e, n, i;
 
 	(void)state;
-	stop(g);
+	rig_stop(g);
 	g->opts[0].route = (struct route_opts){ edges, 2, NULL, 0 };
 	g->opts[1].route = (struct route_opts){ NULL, 0, series, 2 };
 	by_series->in_parts = true;
-	start(g);
+	rig_start(g);
 	for (i = 0; i < 3; i++) {
 		put_all(g, 20);
 		fake_pass(CLOCK_S);
-		stop(g);
-		start(g);
+		rig_stop(g);
+		rig_start(g);
 	}
-	for (e = 0; e < EDGES; e++)
+	for (e = 0; e < EDGES_ALL; e++)
 		for (n = 0; n < g->stored[e]; n++)
 			assert_int_equal(by_edge->came[e][n],
 			    e <= 2 || e == 5);
@@ -876,7 +469,7 @@ a_new_upstream_may_start_now(void **state)
 	(void)state;
 	put_all(g, 5);
 	fake_pass(CLOCK_S);
-	stop(g);
+	rig_stop(g);
 	g->n_up = 2;
 	g->opts[1] = g->opts[0];
 	g->opts[1].name = "two";
@@ -884,10 +477,10 @@ a_new_upstream_may_start_now(void **state)
 	assert_null(http_url_parse("http://two/w", &g->opts[1].url));
 	receiver_init(&g->receiver[1]);
 	fake_upstream_set("two", receive, &g->receiver[1]);
-	start(g);
+	rig_start(g);
 	put_all(g, 5);
 	fake_pass(CLOCK_S);
-	for (e = 0; e < EDGES; e++) {
+	for (e = 0; e < EDGES_ALL; e++) {
 		assert_int_equal(g->receiver[1].came[e][4], 0);
 		assert_int_equal(g->receiver[1].came[e][5], 1);
 		assert_int_equal(g->receiver[1].came[e][9], 1);
@@ -907,8 +500,8 @@ stopping_delivers_what_it_can(void **state)
 	fake_pass(20 * CLOCK_S);
 	assert_true(fake_stopped(g->up_loop[0]));
 	assert_int_equal(check_all(g, 0), 0);
-	stop(g);
-	start(g);
+	rig_stop(g);
+	rig_start(g);
 	fake_pass(CLOCK_S);
 	assert_int_equal(check_all(g, 0), 0);	/* nothing again */
 	rig_free(g);
@@ -938,8 +531,8 @@ random_trouble_loses_nothing(void **state)
 			put(g, (int)(x >> 53 & 7));
 			fake_pass((int64_t)(x >> 56 & 0x3f) * 50 * CLOCK_MS);
 			if ((x >> 30 & 15) == 0) {
-				stop(g);
-				start(g);
+				rig_stop(g);
+				rig_start(g);
 			}
 		}
 		r->http = 0;
@@ -979,8 +572,7 @@ main(void)
 		cmocka_unit_test(random_trouble_loses_nothing),
 	};
 
-	fake_clock_init();
-	if (hash_key_init(&key) != ST_OK)
+	if (!uprig_init())
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

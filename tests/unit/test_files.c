@@ -1,0 +1,129 @@
+/* test_files.c - whether files have changed, and what is in them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/files.h"
+
+static char directory[] = "/tmp/test_files.XXXXXX";
+
+static int
+enter_directory(void **state)
+{
+	(void)state;
+	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
+}
+
+static int
+leave_directory(void **state)
+{
+	(void)state;
+	(void)unlink("a");
+	(void)unlink("b");
+	(void)unlink("pipe");
+	return chdir("/") == 0 ? rmdir(directory) : -1;
+}
+
+static void
+put(const char *path, const char *text)
+{
+	FILE *fp = fopen(path, "w");
+
+	assert_non_null(fp);
+	assert_true(fputs(text, fp) >= 0);
+	assert_int_equal(fclose(fp), 0);
+}
+
+static void
+changes_are_told_when_they_are_over(void **state)
+{
+	struct files *f;
+
+	(void)state;
+	put("a", "1");
+	put("b", "1");
+	assert_int_equal(files_new(2, &f), ST_OK);
+	files_add(f, "a");
+	files_add(f, "b");
+	assert_false(files_changed(f));
+	put("a", "22");
+	assert_false(files_changed(f));
+	put("b", "22");
+	assert_false(files_changed(f));
+	assert_true(files_changed(f));
+	assert_false(files_changed(f));
+	/* once for what will not do, too */
+	assert_int_equal(unlink("a"), 0);
+	assert_false(files_changed(f));
+	assert_true(files_changed(f));
+	assert_false(files_changed(f));
+	files_unread(f);
+	assert_true(files_changed(f));
+	assert_false(files_changed(f));
+	/* another file under the name, as old and as large */
+	put("a", "22");
+	assert_int_equal(rename("b", "a"), 0);
+	put("b", "22");
+	assert_false(files_changed(f));
+	assert_true(files_changed(f));
+	assert_int_equal(chmod("a", 0400), 0);
+	assert_false(files_changed(f));
+	assert_true(files_changed(f));
+	/* back as it was before anybody has read it */
+	assert_int_equal(rename("a", "c"), 0);
+	assert_false(files_changed(f));
+	assert_int_equal(rename("c", "a"), 0);
+	files_free(&f);
+	assert_null(f);
+	files_free(&f);
+}
+
+static void
+they_are_read_whole(void **state)
+{
+	const char *why = NULL;
+	struct buf b;
+
+	(void)state;
+	put("b", "");
+	put("a", "hello");
+	buf_init(&b, 6);
+	assert_int_equal(files_read("b", &b, &why), ST_OK);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(files_read("a", &b, &why), ST_OK);
+	assert_true(bytes_eq(buf_bytes(&b), BYTES_LIT("hello")));
+	assert_null(why);
+	buf_reset(&b, 0);
+	put("a", "hello!");
+	assert_int_equal(files_read("a", &b, &why), ST_SYSTEM);
+	assert_string_equal(why, "File too large");
+	assert_int_equal(files_read("nowhere", &b, &why), ST_SYSTEM);
+	assert_string_equal(why, "No such file or directory");
+	assert_int_equal(files_read("/", &b, &why), ST_SYSTEM);
+	assert_string_equal(why, "Invalid argument");
+	assert_int_equal(mkfifo("pipe", 0600), 0);
+	assert_int_equal(files_read("pipe", &b, &why), ST_SYSTEM);
+	assert_int_equal(b.len, 0);
+	buf_fini(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(changes_are_told_when_they_are_over),
+		cmocka_unit_test(they_are_read_whole),
+	};
+
+	return cmocka_run_group_tests(tests, enter_directory, leave_directory);
+}

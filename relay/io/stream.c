@@ -1,11 +1,13 @@
 /* stream.c - sockets that do not block.
  * SPDX-License-Identifier: Apache-2.0
  *
- *	CONNECTING ──► OPEN ──► LINGER ──► CLOSED
- *	     │           │                    ▲
- *	     └───────────┴────────────────────┘
+ *	CONNECTING ──► SHAKING ──► OPEN ──► LINGER ──► CLOSED
+ *	   │  │           │        ▲ │                    ▲
+ *	   │  └── plain ──┼────────┘ │                    │
+ *	   └──────────────┴──────────┴────────────────────┘
  *
  *	CONNECTING  the owner waits for READY or FAILED
+ *	SHAKING     it still does: TLS
  *	OPEN        the owner gets events
  *	LINGER      the owner is gone; what is queued goes out, our side ends,
  *	            and what still comes in is thrown away for a while
@@ -13,7 +15,9 @@
  *
  * Input is read into one buffer that all streams of a loop use in turn; what
  * the owner leaves there is kept in memory of the stream's own until it has
- * been consumed.                                                            */
+ * been consumed.  With TLS what is read is sealed; it is opened at once and whole
+ * into a second such buffer, and on the way out the queue is sealed piece by
+ * piece as the kernel takes it.                                             */
 #include "io/stream.h"
 
 #include <assert.h>
@@ -28,8 +32,12 @@
 
 #include "base/clock.h"
 #include "io/loop_priv.h"
+#include "io/tls.h"
 
 #define INPUT_MAX ((size_t)64 << 10)	/* unconsumed; also of one read */
+#define OPENED_MAX (INPUT_MAX + TLS_RECORD_MAX)	/* of one read, and unconsumed */
+#define SEAL_PIECE ((size_t)16 << 10)	/* a record */
+#define SEAL_AHEAD ((size_t)64 << 10)	/* of what the kernel may take */
 #define READS_MAX 4			/* of a stream in a turn */
 #define IOV_MAX_USED 32
 #define FLUSH_NS (30 * CLOCK_S)		/* lingering: to send what is queued */
@@ -37,7 +45,7 @@
 #define LINGER_BYTES (UINT64_C(32) << 20)	/* thrown away */
 #define LINGER_MAX 1024			/* streams of a loop */
 
-enum stream_state { CONNECTING, OPEN, LINGER, CLOSED };
+enum stream_state { CONNECTING, SHAKING, OPEN, LINGER, CLOSED };
 
 TAILQ_HEAD(linger_list, stream);
 
@@ -45,6 +53,7 @@ TAILQ_HEAD(linger_list, stream);
 struct shared {
 	struct linger_list lingering;	/* the oldest first */
 	size_t n_lingering;
+	uint8_t *opened;		/* owned: OPENED_MAX; NULL without TLS */
 	uint8_t room[INPUT_MAX];
 };
 
@@ -62,6 +71,7 @@ struct stream {
 	void *arg;			/* borrowed */
 	struct loop_watch *watch;	/* owned */
 	struct loop_timer *timer;	/* owned */
+	struct tls_conn *tls;		/* owned; NULL: plain */
 	int fd;				/* owned */
 	enum stream_state state;
 	enum status why;
@@ -87,6 +97,8 @@ struct stream {
 
 static void enter(struct stream *, enum stream_state);
 static void fail(struct stream *, enum status why);
+static void fail_sealed(struct stream *, enum status why);
+static void shake(struct stream *);
 
 /* ---- what a loop's streams share -------------------------------------------- */
 
@@ -98,6 +110,7 @@ end_lingering(void *arg)
 
 	while ((s = TAILQ_FIRST(&sh->lingering)) != NULL)
 		enter(s, CLOSED);
+	free(sh->opened);
 	free(sh);
 }
 
@@ -113,6 +126,7 @@ shared_of(struct loop *l)
 		return NULL;
 	TAILQ_INIT(&sh->lingering);
 	sh->n_lingering = 0;
+	sh->opened = NULL;
 	loop_set_shared(l, sh, end_lingering);
 	return sh;
 }
@@ -132,6 +146,8 @@ drop_queue(struct stream *s)
 	s->out = NULL;
 	s->out_end = &s->out;
 	s->queued = 0;
+	if (s->tls)
+		buf_reset(tls_sealed(s->tls), 0);
 }
 
 static void
@@ -151,6 +167,7 @@ shut_down(struct stream *s)
 	loop_task_remove(s->loop, LOOP_SOON, &s->soon);
 	loop_task_remove(s->loop, LOOP_FLUSH, &s->flush);
 	drop_queue(s);
+	tls_conn_free(&s->tls);
 	(void)close(s->fd);	/* what failed was told by write */
 	s->fd = -1;
 	loop_task_add(s->loop, LOOP_REAP, &s->reap);
@@ -184,6 +201,21 @@ tell(struct stream *s, enum stream_event event)
 		s->fn(s, event, s->arg);
 }
 
+/* Something is there that the kernel could be given. */
+static bool
+unsent(const struct stream *s)
+{
+	return (s->out && s->state != SHAKING) ||
+	    (s->tls && tls_sealed(s->tls)->len);
+}
+
+static bool
+may_read(const struct stream *s)
+{
+	return (s->state == OPEN ? !s->paused : s->state == SHAKING) &&
+	    !s->ended && !s->failed && s->in.n < INPUT_MAX;
+}
+
 static void
 set_want(struct stream *s)
 {
@@ -194,8 +226,7 @@ set_want(struct stream *s)
 	/* what was queued since is tried first: mostly there is room */
 	if (s->state == CONNECTING || (s->full && !s->broken))
 		want |= LOOP_WRITE;
-	if (s->state == LINGER ? !s->ended : s->state == OPEN && !s->ended &&
-	    !s->paused && !s->failed && s->in.n < INPUT_MAX)
+	if (s->state == LINGER ? !s->ended : may_read(s))
 		want |= LOOP_READ;
 	loop_watch_want(s->watch, want);
 }
@@ -252,26 +283,19 @@ keep_input(struct stream *s)
 	return true;
 }
 
-/* n bytes have been read into the loop's room. */
+/* n bytes have come, into memory of the loop. */
 static bool
-take_input(struct stream *s, size_t n)
+take_input(struct stream *s, const uint8_t *from, size_t n)
 {
 	if (s->in.n == 0) {
-		s->in = bytes_of(s->shared->room, n);
+		s->in = bytes_of(from, n);
 		return true;
 	}
 	buf_drop(&s->kept, s->kept.len - s->in.n);
-	if (!buf_append(&s->kept, s->shared->room, n))
+	if (!buf_append(&s->kept, from, n))
 		return false;
 	s->in = buf_bytes(&s->kept);
 	return true;
-}
-
-static bool
-may_read(const struct stream *s)
-{
-	return s->state == OPEN && !s->paused && !s->ended && !s->failed &&
-	    s->in.n < INPUT_MAX;
 }
 
 static void
@@ -281,6 +305,67 @@ announce(struct stream *s)
 	tell(s, STREAM_INPUT);
 	if (s->state == OPEN && !keep_input(s))
 		fail(s, ST_NO_MEMORY);
+}
+
+/* A pause may have begun since it was read: with the hands' last shake comes input. */
+static void
+announce_read(struct stream *s)
+{
+	if (!s->paused)
+		announce(s);
+	else if (!keep_input(s))
+		fail(s, ST_NO_MEMORY);
+}
+
+static void
+peer_ended(struct stream *s)
+{
+	s->ended = true;
+	tell(s, STREAM_CLOSED);
+}
+
+/* What was fed to TLS. */
+static void
+open_sealed(struct stream *s)
+{
+	uint8_t *to = s->shared->opened;
+	size_t n;
+	enum status st = tls_open(s->tls, to, OPENED_MAX, &n);
+
+	/* it may have something to say by itself */
+	if (tls_sealed(s->tls)->len)
+		loop_task_add(s->loop, LOOP_FLUSH, &s->flush);
+	if (n && !take_input(s, to, n))
+		st = ST_NO_MEMORY;
+	else if (n)
+		announce_read(s);
+	if (s->state != OPEN)
+		return;
+	if (st == ST_END)
+		peer_ended(s);
+	else if (st != ST_OK)
+		fail_sealed(s, st);
+}
+
+static void
+take_sealed(struct stream *s, size_t n)
+{
+	tls_feed(s->tls, bytes_of(s->shared->room, n));
+	if (s->state == SHAKING)
+		shake(s);
+	else
+		open_sealed(s);
+}
+
+/* Only TLS itself says that all has come.  Clients that ask hardly ever do so, and what
+ * they sent has its length; an answer may have none but its end. */
+static void
+cut_off(struct stream *s)
+{
+	if (s->state == SHAKING || (s->tls && !tls_is_server(s->tls)))
+		fail(s, ST_CUT);
+	else
+		peer_ended(s);
 }
 
 static void
@@ -305,11 +390,14 @@ read_once(struct stream *s)
 		return false;
 	}
 	if (n == 0) {
-		s->ended = true;
-		tell(s, STREAM_CLOSED);
+		cut_off(s);
 		return false;
 	}
-	if (!take_input(s, (size_t)n)) {
+	if (s->tls) {
+		take_sealed(s, (size_t)n);
+		return (size_t)n == room;
+	}
+	if (!take_input(s, s->shared->room, (size_t)n)) {
 		fail(s, ST_NO_MEMORY);
 		return false;
 	}
@@ -341,7 +429,7 @@ discard_some(struct stream *s)
 		if (s->discarded <= LINGER_BYTES)
 			return;
 	}
-	if (n == 0 && s->out) {
+	if (n == 0 && unsent(s)) {
 		s->ended = true;
 		set_want(s);
 		return;
@@ -390,12 +478,20 @@ stream_resume(struct stream *s)
 
 /* ---- writing -------------------------------------------------------------------- */
 
+static void write_some(struct stream *);
+
+/* Everything that was queued is gone. */
 static void
 linger_on(struct stream *s)
 {
 	if (s->shut)
 		return;
+	if (s->tls && tls_end(s->tls)) {
+		write_some(s);
+		return;
+	}
 	s->shut = true;
+	tls_conn_free(&s->tls);		/* what comes now is thrown away */
 	if (s->ended || shutdown(s->fd, SHUT_WR) == -1) {
 		enter(s, CLOSED);
 		return;
@@ -408,7 +504,7 @@ drained(struct stream *s)
 {
 	if (s->state == LINGER)
 		linger_on(s);
-	else
+	else if (s->state == OPEN)
 		tell(s, STREAM_DRAINED);
 }
 
@@ -464,25 +560,83 @@ send_queue(struct stream *s)
 	return sendmsg(s->fd, &msg, MSG_NOSIGNAL);
 }
 
-static void
-write_some(struct stream *s)
+/* 0, or errno of what the kernel did not take. */
+static int
+write_plain(struct stream *s)
 {
 	size_t want;
-	ssize_t n = 0;
+	ssize_t n;
 
-	if (s->state == CONNECTING || s->state == CLOSED || !s->out)
-		return;
 	do {
 		want = s->queued;
 		n = send_queue(s);
 		if (n == -1)
-			break;
+			return errno;
 		take_off(s, (size_t)n);
 	} while (s->out && (size_t)n < want && n > 0);
-	s->full = s->out != NULL;
-	if (n == -1 && errno != EAGAIN && errno != EINTR)
+	return 0;
+}
+
+/* What is sealed already; 0, or errno. */
+static int
+send_sealed(struct stream *s)
+{
+	struct buf *sealed = tls_sealed(s->tls);
+	ssize_t n;
+
+	while (sealed->len) {
+		n = send(s->fd, sealed->data, sealed->len, MSG_NOSIGNAL);
+		if (n == -1)
+			return errno;
+		buf_drop(sealed, (size_t)n);
+	}
+	buf_reset(sealed, 0);
+	return 0;
+}
+
+/* Some of the queue; false when that failed. */
+static bool
+seal_some(struct stream *s)
+{
+	struct buf *sealed = tls_sealed(s->tls);
+	struct bytes left;
+
+	while (s->out && sealed->len < SEAL_AHEAD) {
+		left = s->out->left;
+		if (left.n > SEAL_PIECE)
+			left.n = SEAL_PIECE;
+		if (tls_seal(s->tls, left) != ST_OK)
+			return false;
+		take_off(s, left.n);
+	}
+	return true;
+}
+
+static int
+write_sealed(struct stream *s)
+{
+	int err;
+
+	do {
+		if (s->state != SHAKING && !seal_some(s))
+			return ENOMEM;
+		err = send_sealed(s);
+	} while (err == 0 && s->out && s->state != SHAKING);
+	return err;
+}
+
+static void
+write_some(struct stream *s)
+{
+	int err;
+
+	if (s->state == CONNECTING || s->state == CLOSED || !unsent(s))
+		return;
+	err = s->tls ? write_sealed(s) : write_plain(s);
+	s->full = unsent(s);
+	if (err && err != EAGAIN && err != EINTR)
 		write_failed(s);
-	else if (!s->out)
+	else if (!s->full)
 		drained(s);
 	set_want(s);
 }
@@ -494,9 +648,9 @@ flush(struct loop_task *t)
 
 	if (s->state == LINGER)
 		buf_reset(&s->kept, 0);
-	if (s->out && !s->full)
+	if (unsent(s) && !s->full)
 		write_some(s);
-	else if (!s->out && s->state == LINGER)
+	else if (!unsent(s) && s->state == LINGER)
 		linger_on(s);
 }
 
@@ -553,7 +707,7 @@ stream_write_borrowed(struct stream *s, struct bytes from)
 size_t
 stream_queued(const struct stream *s)
 {
-	return s->queued;
+	return s->queued + (s->tls ? tls_sealed(s->tls)->len : 0);
 }
 
 /* ---- events ----------------------------------------------------------------------- */
@@ -573,12 +727,41 @@ fail(struct stream *s, enum status why)
 	set_want(s);
 }
 
+/* The peer is told why, if it listens. */
+static void
+fail_sealed(struct stream *s, enum status why)
+{
+	(void)send_sealed(s);	/* the stream is lost in any case */
+	fail(s, why);
+}
+
 static void
 be_ready(struct stream *s)
 {
 	s->ready = true;
 	set_want(s);
 	tell(s, STREAM_READY);
+}
+
+/* On with what was fed, which may end with the owner's first bytes. */
+static void
+shake(struct stream *s)
+{
+	enum status st = tls_shake(s->tls);
+
+	if (st != ST_OK && st != ST_WAIT) {
+		fail_sealed(s, st);
+		return;
+	}
+	write_some(s);
+	if (st == ST_WAIT || s->failed)
+		return;
+	enter(s, OPEN);
+	be_ready(s);
+	if (s->state == OPEN)
+		write_some(s);
+	if (s->state == OPEN)
+		open_sealed(s);
 }
 
 static void
@@ -613,6 +796,12 @@ connected(struct stream *s)
 		tell(s, STREAM_FAILED);
 		return;
 	}
+	if (s->tls) {
+		enter(s, SHAKING);
+		shake(s);
+		set_want(s);
+		return;
+	}
 	enter(s, OPEN);
 	be_ready(s);
 	write_some(s);
@@ -635,7 +824,7 @@ on_ready(unsigned what, void *arg)
 		return;
 	if (s->state == LINGER)
 		discard_some(s);
-	else if (s->state == OPEN)
+	else if (s->state == OPEN || s->state == SHAKING)
 		read_some(s);
 }
 
@@ -686,7 +875,7 @@ make(struct loop *l, int fd, const struct loop_addr *peer, stream_fn *fn,
 	s->soon.fn = soon;
 	s->flush.fn = flush;
 	s->reap.fn = reap;
-	buf_init(&s->kept, INPUT_MAX);
+	buf_init(&s->kept, OPENED_MAX);
 	name_peer(s);
 	st = loop_watch_new(l, fd, on_ready, s, &s->watch);
 	if (st != ST_OK)
@@ -758,6 +947,23 @@ stream_connect(struct loop *l, const struct loop_addr *to, stream_fn *fn,
 	return ST_OK;
 }
 
+enum status
+stream_secure(struct stream *s, struct tls *t)
+{
+	struct shared *sh = s->shared;
+	enum status st;
+
+	assert(!s->ready && !s->tls && s->state <= OPEN);
+	if (!sh->opened)
+		sh->opened = malloc(OPENED_MAX);
+	if (!sh->opened)
+		return ST_NO_MEMORY;
+	st = tls_conn_new(t, &s->tls);
+	if (st == ST_OK && s->state == OPEN)
+		s->state = SHAKING;	/* accepted a moment ago */
+	return st;
+}
+
 void
 stream_close(struct stream **at, enum status why)
 {
@@ -769,7 +975,7 @@ stream_close(struct stream **at, enum status why)
 	assert(s->state < LINGER);
 	s->fn = NULL;
 	s->deadline = 0;
-	if (why != ST_OK || s->failed || s->broken || s->state == CONNECTING) {
+	if (why != ST_OK || s->failed || s->broken || s->state < OPEN) {
 		enter(s, CLOSED);
 		return;
 	}
@@ -796,6 +1002,18 @@ const char *
 stream_peer_name(const struct stream *s)
 {
 	return s->name;
+}
+
+const char *
+stream_peer_certified(const struct stream *s)
+{
+	return s->tls ? tls_peer_name(s->tls) : NULL;
+}
+
+struct bytes
+stream_protocol(const struct stream *s)
+{
+	return s->tls ? tls_protocol(s->tls) : (struct bytes){ NULL, 0 };
 }
 
 enum status

@@ -2,7 +2,7 @@
  * events.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Protocol code sees these events and nothing of libevent (or, later, TLS).
+ * Protocol code sees these events and nothing of libevent or TLS.
  * Reads go through one buffer of the loop: an idle stream holds no memory for
  * input.  Callbacks may close any stream, themselves included: the memory goes
  * at the end of the turn.  All on the loop's thread.                        */
@@ -15,6 +15,7 @@
 #include "io/loop.h"
 
 struct stream;
+struct tls;
 
 enum stream_event {
 	STREAM_READY,		/* connected (and hands shaken) */
@@ -34,6 +35,10 @@ enum status stream_accept(struct loop *, int fd, const struct loop_addr *peer,
 /* Connects; STREAM_READY or STREAM_FAILED follows from the loop. */
 enum status stream_connect(struct loop *, const struct loop_addr *to,
     stream_fn *, void *arg, struct stream **out);
+
+/* Right after accept or connect: hands are shaken before STREAM_READY.  tls is borrowed
+ * for the stream's life.  ST_NO_MEMORY: the stream is as it was. */
+enum status stream_secure(struct stream *, struct tls *);
 
 /* Ends it; no further event.  Queued writes are still sent when `why` is
  * ST_OK (lingering a bounded time, reading and throwing away what the peer still sends, so
@@ -65,6 +70,11 @@ const struct loop_addr *stream_peer(const struct stream *);
 /* The address alone, without port ("192.0.2.1", "2001:db8::1", "unix"); v4-mapped
  * addresses as v4.  Borrowed from the stream. */
 const char *stream_peer_name(const struct stream *);
+/* The name in the certificate of a client that was verified; NULL: there is none, or the
+ * certificate's is not asked for.  Borrowed from the stream; once it is READY. */
+const char *stream_peer_certified(const struct stream *);
+/* What TLS has agreed on with the peer to speak (ALPN); n 0: nothing. */
+struct bytes stream_protocol(const struct stream *);
 enum status stream_why(const struct stream *);
 
 #endif

@@ -511,6 +511,29 @@ stream_peer(const struct stream *s)
 	return &s->peer;
 }
 
+/* There is no TLS here. */
+enum status
+stream_secure(struct stream *s, struct tls *t)
+{
+	(void)s;
+	(void)t;
+	abort();
+}
+
+const char *
+stream_peer_certified(const struct stream *s)
+{
+	(void)s;
+	return NULL;
+}
+
+struct bytes
+stream_protocol(const struct stream *s)
+{
+	(void)s;
+	return (struct bytes){ NULL, 0 };
+}
+
 const char *
 stream_peer_name(const struct stream *s)
 {

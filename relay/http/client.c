@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metric.h"
 #include "http/client_priv.h"
 #include "http/h1.h"
 
@@ -163,10 +164,21 @@ client_failed(struct client_conn *c, enum status why)
 static void connect_next(struct http_exchange *);
 
 static void
-connect_failed(struct client_conn *c)
+count_tls(const struct client_conn *c, enum status why)
+{
+	if (c->client->opts.tls)
+		metric_reason_add(METRIC_TLS_FAILURES, why, 1);
+}
+
+static void
+connect_failed(struct client_conn *c, enum status why)
 {
 	struct http_exchange *x = c->exchange;
 
+	/* of several addresses, what TLS had against one tells more */
+	if (x->why == ST_CONNECT)
+		x->why = why;
+	count_tls(c, why);
 	close_conn(c);
 	x->tried++;
 	connect_next(x);
@@ -182,6 +194,15 @@ connected(struct client_conn *c)
 	cl->first = (cl->first + c->exchange->tried) % cl->n_addrs;
 	stream_deadline(c->stream, 0);
 	c->proto->send(c);
+}
+
+/* Once hands are shaken an upstream may still refuse our certificate (TLS 1.3). */
+static void
+failed(struct client_conn *c, enum status why)
+{
+	if (!c->heard && why != ST_CUT)
+		count_tls(c, why);
+	client_failed(c, why);
 }
 
 static void
@@ -209,9 +230,12 @@ on_event(struct client_conn *c, enum stream_event event)
 	case STREAM_TIMEOUT:	/* only while connecting */
 	case STREAM_FAILED:
 		if (c->ready)
-			client_failed(c, stream_why(c->stream));
+			failed(c, stream_why(c->stream));
+		else if (event == STREAM_FAILED)
+			connect_failed(c, stream_why(c->stream));
 		else
-			connect_failed(c);
+			connect_failed(c, c->client->opts.tls ? ST_TIMEOUT :
+			    ST_CONNECT);
 		break;
 	}
 }
@@ -241,7 +265,10 @@ open_conn(struct http_exchange *x, const struct loop_addr *to)
 	if (!c->proto->open(c))
 		goto fail;
 	st = stream_connect(cl->loop, to, on_stream, c, &c->stream);
+	if (st == ST_OK && cl->opts.tls)
+		st = stream_secure(c->stream, cl->opts.tls);
 	if (st != ST_OK) {
+		stream_close(&c->stream, st);
 		c->proto->close(c);
 		goto fail;
 	}
@@ -277,7 +304,7 @@ connect_next(struct http_exchange *x)
 		}
 	}
 	cl->stale = true;
-	finish(x, ST_CONNECT);
+	finish(x, x->why);
 }
 
 /* ---- steps --------------------------------------------------------------------------- */
@@ -365,6 +392,7 @@ begin_connect(struct http_exchange *x)
 	int64_t now = loop_now(x->client->loop);
 
 	x->step = EXCHANGE_UNDER_WAY;
+	x->why = ST_CONNECT;
 	x->tried = 0;
 	x->connect_until = now + x->client->opts.connect_timeout_ns;
 	loop_timer_start(x->timer, x->deadline - now);
@@ -402,7 +430,7 @@ http_client_new(struct loop *loop, const struct http_client_opts *opts,
 {
 	struct http_client *cl;
 
-	if (opts->url.tls)
+	if (opts->url.tls != (opts->tls != NULL))
 		return ST_CONFIG;
 	cl = calloc(1, sizeof(*cl));
 	if (!cl)

@@ -16,14 +16,20 @@
 
 struct http_client;
 struct http_exchange;
+struct tls;
+
+/* What it speaks, the best first, for ALPN. */
+#define HTTP_CLIENT_ALPN "http/1.1"
 
 struct http_client_opts {
-	struct http_url url;		/* https is refused as yet */
-	int64_t connect_timeout_ns;
+	struct http_url url;
+	int64_t connect_timeout_ns;	/* with TLS: to shake hands, too */
 	int64_t answer_timeout_ns;	/* whole exchange, from send to end */
 	int64_t idle_timeout_ns;	/* of a kept connection */
 	int64_t reconnect_ns;		/* a connection's longest life */
 	size_t max_body_bytes;		/* kept of an answer; the rest is drained */
+	struct tls *tls;		/* borrowed for life; https has one, http has
+					   none (ST_CONFIG) */
 };
 
 enum status http_client_new(struct loop *, const struct http_client_opts *,
@@ -39,7 +45,8 @@ struct http_call {
 };
 
 /* ST_OK: `answer` is there.  Else it is NULL: ST_NO_ADDRESS, ST_CONNECT, ST_TIMEOUT,
- * ST_CUT, ST_BAD_ANSWER, ST_NO_MEMORY, ST_SYSTEM.  Never called before
+ * ST_CUT, ST_BAD_ANSWER, ST_NO_MEMORY, ST_SYSTEM, or what TLS had against it
+ * (ST_NOT_TLS, ST_CERT_NAME, ...).  Never called before
  * http_client_send returns. */
 typedef void http_done_fn(enum status, const struct http_answer *answer,
     void *arg);

@@ -57,7 +57,7 @@ struct http_exchange {
 	struct http_client *client;	/* borrowed */
 	struct client_conn *conn;	/* NULL but when under way */
 	enum exchange_step step;
-	enum status why;		/* of FAIL */
+	enum status why;		/* of FAIL; else of what kept us from connecting */
 	http_done_fn *done;
 	void *arg;			/* borrowed */
 	struct loop_timer *timer;	/* owned */

@@ -36,7 +36,7 @@ struct http_conn {
 	TAILQ_ENTRY(http_conn) link;
 	struct http_server *server;	/* borrowed; not when dead */
 	struct stream *stream;		/* owned; NULL when dead */
-	const struct http_proto *proto;
+	const struct http_proto *proto;	/* NULL: hands are being shaken */
 	void *session;			/* the protocol's, owned */
 	unsigned held;			/* calls on the stack that use it */
 	bool ended;			/* the peer has ended its side */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/metric.h"
 #include "http/http_priv.h"
 
@@ -89,7 +90,8 @@ leave(struct http_conn *c, enum status why, enum status stream_end)
 		return;
 	conn_hold(c);
 	c->dead = true;
-	c->proto->close(c, why);
+	if (c->proto)
+		c->proto->close(c, why);
 	stream_close(&c->stream, stream_end);
 	TAILQ_REMOVE(&s->conns, c, link);
 	s->n_conns--;
@@ -124,15 +126,59 @@ conn_release(struct http_conn *c)
 		free(c);
 }
 
+/* The protocol is known as soon as hands are shaken. */
+static bool
+choose_proto(struct http_conn *c)
+{
+	c->proto = &h1_proto;	/* all there is in HTTP_SERVER_ALPN */
+	if (c->proto->open(c))
+		return true;
+	c->proto = NULL;
+	return false;
+}
+
+static bool
+is_of_certificate(enum status why)
+{
+	switch (why) {
+	case ST_CERT_UNKNOWN:
+	case ST_CERT_NAME:
+	case ST_CERT_EXPIRED:
+	case ST_CERT_REVOKED:
+	case ST_CERT_UNLISTED:
+	case ST_CERT_MISSING:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Who has a certificate is an edge, and somebody should know; anybody else may send
+ * anything. */
+static void
+failed(struct http_conn *c, enum status why)
+{
+	if (!c->proto)
+		log_at(is_of_certificate(why) ? LOG_LEVEL_WARN :
+		    LOG_LEVEL_DEBUG, "edge-not-let-in", "peer=%s reason=%s "
+		    "why=\"%s\"", stream_peer_name(c->stream),
+		    status_info(why)->word, status_info(why)->sentence);
+	conn_end(c, why == ST_CUT ? ST_GONE : why);
+}
+
 static void
 on_stream(struct stream *stream, enum stream_event event, void *arg)
 {
 	struct http_conn *c = arg;
 
-	(void)stream;
 	conn_hold(c);
 	switch (event) {
 	case STREAM_READY:
+		if (c->proto || choose_proto(c))
+			c->proto->input(c);
+		else
+			conn_end(c, ST_NO_MEMORY);
+		break;
 	case STREAM_INPUT:
 	case STREAM_DRAINED:
 		c->proto->input(c);
@@ -142,11 +188,13 @@ on_stream(struct stream *stream, enum stream_event event, void *arg)
 		c->proto->input(c);
 		break;
 	case STREAM_TIMEOUT:
-		c->proto->timeout(c);
+		if (c->proto)
+			c->proto->timeout(c);
+		else
+			conn_end(c, ST_SLOW);
 		break;
 	case STREAM_FAILED:
-		conn_end(c, stream_why(stream) == ST_NO_MEMORY ?
-		    ST_NO_MEMORY : ST_GONE);
+		failed(c, stream_why(stream));
 		break;
 	}
 	conn_release(c);
@@ -169,6 +217,11 @@ turn_away(struct http_server *s, int fd, const struct loop_addr *peer)
 
 	count_open(s);
 	count_closed(s, ST_BUSY);
+	if (s->opts.tls) {
+		/* hands to be shaken are what there are too many of */
+		(void)close(fd);	/* nothing was written */
+		return;
+	}
 	if (stream_accept(s->loop, fd, peer, on_turned_away, NULL,
 	    &stream) != ST_OK)
 		return;
@@ -178,6 +231,18 @@ turn_away(struct http_server *s, int fd, const struct loop_addr *peer)
 	    5 + s->turned_away++ % 11);		/* fits */
 	stream_write_copy(stream, bytes_str(text));
 	stream_close(&stream, ST_OK);
+}
+
+static bool
+begin_tls(struct http_conn *c)
+{
+	const struct http_server_opts *o = &c->server->opts;
+
+	if (stream_secure(c->stream, o->tls) != ST_OK)
+		return false;
+	stream_deadline(c->stream, loop_now(c->server->loop) +
+	    o->header_timeout_ns);
+	return true;
 }
 
 void
@@ -199,13 +264,12 @@ http_server_adopt(struct http_server *s, int fd, const struct loop_addr *peer)
 		return;
 	}
 	c->server = s;
-	c->proto = &h1_proto;
 	if (stream_accept(s->loop, fd, peer, on_stream, c,
 	    &c->stream) != ST_OK) {
 		free(c);
 		return;
 	}
-	if (!c->proto->open(c)) {
+	if (s->opts.tls ? !begin_tls(c) : !choose_proto(c)) {
 		stream_close(&c->stream, ST_NO_MEMORY);
 		free(c);
 		return;
@@ -260,7 +324,10 @@ http_server_drain(struct http_server *s, void (*done)(void *), void *arg)
 	s->done_arg = arg;
 	for (c = TAILQ_FIRST(&s->conns); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		c->proto->drain(c);
+		if (c->proto)
+			c->proto->drain(c);
+		else
+			conn_end(c, ST_STOPPING);
 	}
 	tell_if_drained(s);
 }
@@ -424,9 +491,11 @@ http_request_length(const struct http_request *r)
 }
 
 const char *
-http_request_peer(const struct http_request *r)
+http_request_edge(const struct http_request *r)
 {
-	return stream_peer_name(r->conn->stream);
+	const char *name = stream_peer_certified(r->conn->stream);
+
+	return name ? name : stream_peer_name(r->conn->stream);
 }
 
 void

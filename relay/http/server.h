@@ -17,6 +17,10 @@
 
 struct http_server;
 struct http_request;
+struct tls;
+
+/* What it speaks, the best first, for ALPN. */
+#define HTTP_SERVER_ALPN "http/1.1"
 
 /* What a route does with an exchange.  All calls on the server's loop.
  * `begin` comes when the headers are complete; it may answer at once (the body is
@@ -47,12 +51,14 @@ struct http_server_opts {
 	size_t max_header_bytes;	/* request line and headers, 16 KiB */
 	uint64_t max_body_bytes;	/* 413 past it, before it is read when
 					   Content-Length says so */
-	size_t max_connections;		/* 503 and close past it */
-	int64_t header_timeout_ns;	/* to receive a request's headers */
+	size_t max_connections;		/* 503 and close past it (TLS: close) */
+	int64_t header_timeout_ns;	/* to receive a request's headers; before
+					   them, to shake hands (TLS) */
 	int64_t body_timeout_ns;	/* between two pieces of a body */
 	int64_t idle_timeout_ns;	/* between requests: at least 5 min, the
 					   idle time of Prometheus' client */
 	bool count;			/* in CONNECTIONS, ACCEPTED, CLOSED */
+	struct tls *tls;		/* borrowed for life; NULL: plain */
 };
 
 enum status http_server_new(struct loop *, const struct http_server_opts *,
@@ -74,8 +80,9 @@ struct bytes http_request_path(const struct http_request *);
 struct bytes http_request_query(const struct http_request *);	/* p NULL: none */
 /* -1 when chunked. */
 int64_t http_request_length(const struct http_request *);
-/* stream_peer_name() */
-const char *http_request_peer(const struct http_request *);
+/* Who asks: the name in the client's certificate, or else the address
+ * (stream_peer_certified, stream_peer_name). */
+const char *http_request_edge(const struct http_request *);
 /* The handler's own pointer. */
 void http_request_set_user(struct http_request *, void *);
 void *http_request_user(const struct http_request *);

@@ -298,6 +298,7 @@ static enum status
 encode(struct home *h, struct commit *c)
 {
 	struct session_record r = { .epoch = 0 };
+	char name[EDGE_NAME_MAX + 8];
 	enum status st;
 
 	if (atomic_load(&c->gone))
@@ -317,7 +318,8 @@ encode(struct home *h, struct commit *c)
 	tell_series(c->from, session_n_series(c->from->session));
 	if (st == ST_SERIES_LIMIT) {
 		log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
-		    "max-series, or have the edge send fewer series\"", c->edge,
+		    "max-series, or have the edge send fewer series\"",
+		    log_quote(bytes_str(c->edge), name, sizeof(name)),
 		    (unsigned)h->homes->opts.session.max_series);
 		return st;
 	}

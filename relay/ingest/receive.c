@@ -333,7 +333,7 @@ begin(struct http_request *rq, void *arg)
 	memset(in->commit.refused, 0, sizeof(in->commit.refused));
 	atomic_store(&in->commit.gone, false);
 	(void)snprintf(in->commit.edge, sizeof(in->commit.edge), "%s",
-	    http_request_peer(rq));
+	    http_request_edge(rq));
 	http_request_set_user(rq, in);
 	return ST_OK;
 }

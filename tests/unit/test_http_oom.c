@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "certs.h"
 #include "fake/oom.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "io/listener.h"
+#include "io/tls.h"
 
 /* ---- the exchange ------------------------------------------------------------------ */
 
@@ -111,7 +114,7 @@ exchange(void)
 }
 
 static void
-test_each_allocation(void **state)
+each_allocation(struct tls *client_tls, struct tls *server_tls)
 {
 	struct http_server_opts so = {
 		.routes = &route, .n_routes = 1,
@@ -119,11 +122,13 @@ test_each_allocation(void **state)
 		.max_connections = 100,
 		.header_timeout_ns = CLOCK_S, .body_timeout_ns = CLOCK_S,
 		.idle_timeout_ns = 60 * CLOCK_S,
+		.tls = server_tls,
 	};
 	struct http_client_opts co = {
 		.connect_timeout_ns = CLOCK_S, .answer_timeout_ns = 2 * CLOCK_S,
 		.idle_timeout_ns = 60 * CLOCK_S, .reconnect_ns = 60 * CLOCK_S,
 		.max_body_bytes = 1000,
+		.tls = client_tls,
 	};
 	struct listener_opts lo = { .name = "oom", .address = "127.0.0.1:0",
 		.backlog = 16, .fd = -1 };
@@ -132,14 +137,13 @@ test_each_allocation(void **state)
 	long n, failed = 0;
 	enum status st;
 
-	(void)state;
 	assert_int_equal(loop_new("oom", &loop), ST_OK);
 	assert_int_equal(loop_timer_new(loop, stop, NULL, &patience), ST_OK);
 	assert_int_equal(http_server_new(loop, &so, &server), ST_OK);
 	assert_int_equal(listener_open(&lo, &l), ST_OK);
 	assert_int_equal(listener_start(l, loop, accepted, NULL), ST_OK);
-	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/",
-	    listener_port(l));
+	(void)snprintf(url, sizeof(url), "http%s://127.0.0.1:%u/",
+	    client_tls ? "s" : "", listener_port(l));
 	assert_null(http_url_parse(url, &co.url));
 	for (n = 1;; n++) {
 		/* a fresh connection, then a kept one */
@@ -166,6 +170,58 @@ test_each_allocation(void **state)
 	listener_close(&l);
 	loop_timer_free(&patience);
 	loop_free(&loop);
+}
+
+static void
+test_each_allocation(void **state)
+{
+	(void)state;
+	each_allocation(NULL, NULL);
+}
+
+/* Those of ours: OpenSSL has its own. */
+static void
+test_each_allocation_of_tls(void **state)
+{
+	static char path[] = "/tmp/test_http_oom.XXXXXX";
+	static const char *const file[] = { path };
+	struct tls_server_opts so = {
+		.common = { .name = "a", .certificate = file,
+			.n_certificates = 1, .ca = "", .alpn = "http/1.1" },
+		.crl = "",
+	};
+	struct tls_client_opts co = {
+		.common = { .name = "b", .ca = path, .alpn = "http/1.1" },
+		.server_name = "127.0.0.1",
+	};
+	struct cert *c = cert_new(NULL, &(struct cert_opts){ .cn = "c",
+		.san = "IP:127.0.0.1", .ca = true });
+	struct tls *client_tls = NULL, *server_tls = NULL;
+	struct tls_fault why;
+	int fd = mkstemp(path);
+	long n;
+
+	(void)state;
+	assert_int_not_equal(fd, -1);
+	(void)close(fd);
+	cert_write(c, path);
+	cert_write_key(c, path, "a", NULL);
+	for (n = 1;; n++) {
+		oom_on((uint64_t)n);
+		if (tls_server_new(&so, &server_tls, &why) == ST_OK &&
+		    tls_client_new(&co, &client_tls, &why) == ST_OK &&
+		    !oom_off())
+			break;
+		(void)oom_off();
+		tls_free(&server_tls);
+		tls_free(&client_tls);
+	}
+	assert_true(n > 6);
+	each_allocation(client_tls, server_tls);
+	tls_free(&client_tls);
+	tls_free(&server_tls);
+	cert_free(&c);
+	(void)unlink(path);
 }
 
 /* What is made at start-up is made whole or not at all. */
@@ -209,6 +265,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation),
+		cmocka_unit_test(test_each_allocation_of_tls),
 		cmocka_unit_test(test_making),
 	};
 

@@ -78,6 +78,8 @@ put_directive(const struct row *r)
 		(void)printf("The default is an empty list.\n");
 	} else if (!r->usual) {
 		(void)printf("It must be given.\n");
+	} else if (r->type == TEXT && *r->usual == '\0') {
+		(void)printf("The default is\n.Qq \\& .\n");
 	} else if (r->type == TEXT) {
 		(void)printf("The default is\n.Qq %s .\n", r->usual);
 	} else {

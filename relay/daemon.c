@@ -30,6 +30,7 @@
 #include "ingest/receive.h"
 #include "io/listener.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "io/worker.h"
 #include "series/codec.h"
 #include "spool/disk.h"
@@ -53,6 +54,7 @@ struct gate {
 };
 
 struct upstream {
+	struct tls *tls;		/* owned; NULL: http */
 	struct loop *loop;		/* owned */
 	struct forwarder *forwarder;	/* owned */
 };
@@ -64,6 +66,7 @@ struct daemon {
 	struct loop *spool_loop;	/* owned */
 	struct spool *spool;		/* owned */
 	struct ingest *ingest;		/* owned */
+	struct tls **tls;		/* owned: of each section; NULL: plain */
 	struct gate *gates;		/* owned: sections times workers */
 	size_t n_gates;
 	struct upstream *upstreams;	/* owned */
@@ -158,7 +161,7 @@ accepted(int fd, const struct loop_addr *peer, void *arg)
 
 static enum status
 open_server(struct daemon *d, struct gate *g, size_t worker,
-    const struct config_listen *cl)
+    const struct config_listen *cl, struct tls *tls)
 {
 	struct http_server_opts so = d->config->http;
 	size_t i, n = PATHS_ALWAYS + cl->paths.n;
@@ -177,10 +180,47 @@ open_server(struct daemon *d, struct gate *g, size_t worker,
 	so.routes = g->routes;
 	so.n_routes = n;
 	so.count = true;
+	so.tls = tls;
 	so.max_body_bytes = UINT64_MAX;	/* ingest's, which answers by protocol */
 	so.max_connections =
 	    (so.max_connections + d->n_gates - 1) / d->n_gates;
 	return http_server_new(g->loop, &so, &g->server);
+}
+
+/* The files were fine a moment ago, when the config file was read. */
+static enum status
+tls_failed(const char *kind, const char *name, enum status st,
+    const struct tls_fault *fault)
+{
+	log_error("tls-failed", "%s=%s reason=%s why=\"%s\"", kind, name,
+	    status_info(st)->word, st == ST_CONFIG ? fault->text :
+	    status_info(st)->sentence);
+	return st;
+}
+
+static enum status
+open_tls(struct daemon *d)
+{
+	const struct tls_server_opts *to;
+	struct tls_fault fault;
+	enum status st = ST_OK;
+	size_t i;
+
+	d->tls = calloc(d->config->n_listens, sizeof(struct tls *));
+	if (!d->tls)
+		return ST_NO_MEMORY;
+	for (i = 0; i < d->config->n_listens && st == ST_OK; i++) {
+		to = &d->config->listens[i].tls;
+		if (to->common.n_certificates == 0)
+			continue;
+		st = tls_server_new(to, &d->tls[i], &fault);
+		if (st == ST_OK)
+			st = tls_follow(d->tls[i], d->main);
+		if (st != ST_OK)
+			return tls_failed("listen", to->common.name, st,
+			    &fault);
+	}
+	return st;
 }
 
 /* Binds each section once; its workers' sockets are clones. */
@@ -227,7 +267,8 @@ open_gates(struct daemon *d)
 		g->daemon = d;
 		g->loop = workers_loop(d->workers, i % n_workers);
 		st = open_server(d, g, i % n_workers,
-		    &d->config->listens[i / n_workers]);
+		    &d->config->listens[i / n_workers],
+		    d->tls[i / n_workers]);
 		if (st == ST_OK)
 			st = listener_start(g->listener, g->loop, accepted,
 			    g->server);
@@ -264,6 +305,19 @@ open_ingest(struct daemon *d)
 }
 
 static enum status
+open_upstream_tls(struct daemon *d, struct upstream *u,
+    const struct tls_client_opts *to)
+{
+	struct tls_fault fault;
+	enum status st = tls_client_new(to, &u->tls, &fault);
+
+	if (st == ST_OK)
+		st = tls_follow(u->tls, d->main);
+	return st == ST_OK ? st : tls_failed("upstream", to->common.name, st,
+	    &fault);
+}
+
+static enum status
 open_upstreams(struct daemon *d)
 {
 	struct config *c = d->config;
@@ -283,6 +337,9 @@ open_upstreams(struct daemon *d)
 		d->n_upstreams++;
 		fo.user_agent = "rwrelay/" PACKAGE_VERSION;
 		st = loop_new(fo.name, &u->loop);
+		if (st == ST_OK && fo.url.tls)
+			st = open_upstream_tls(d, u, &c->upstreams[i].tls);
+		fo.tls = u->tls;
 		if (st == ST_OK)
 			st = forwarder_new(&fo, d->spool, &disk_posix,
 			    c->spool.directory, u->loop, &u->forwarder);
@@ -389,6 +446,8 @@ build(struct daemon *d)
 
 	/* addresses first: a second daemon by mistake ends here */
 	st = workers_new(d->config->workers, &d->workers);
+	if (st == ST_OK)
+		st = open_tls(d);
 	if (st == ST_OK)
 		st = open_listeners(d);
 	if (st == ST_OK)
@@ -554,11 +613,16 @@ tear_down(struct daemon *d)
 		forwarder_free(&d->upstreams[i].forwarder);
 	spool_close(&d->spool);
 	ingest_free(&d->ingest);
-	for (i = 0; i < d->n_upstreams; i++)
+	for (i = 0; i < d->n_upstreams; i++) {
 		loop_free(&d->upstreams[i].loop);
+		tls_free(&d->upstreams[i].tls);
+	}
 	free(d->upstreams);
 	loop_free(&d->spool_loop);
 	workers_free(&d->workers);
+	for (i = 0; d->tls && i < d->config->n_listens; i++)
+		tls_free(&d->tls[i]);
+	free(d->tls);
 	loop_timer_free(&d->give_up);
 	loop_watch_free(&d->signals);
 	loop_free(&d->main);

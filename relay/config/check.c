@@ -16,6 +16,7 @@
 #define HEADER_LENGTH_MAX 4096
 #define DIRECTORY_LENGTH_MAX 2048
 #define EDGES_LENGTH_MAX 512
+#define SERVER_NAME_LENGTH_MAX 253
 
 #define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -78,14 +79,38 @@ check_directory(const char *directory)
 }
 
 const char *
+check_file(const char *path)
+{
+	if (*path != '/')
+		return "a file's name begins with /";
+	if (strlen(path) > DIRECTORY_LENGTH_MAX)
+		return "a file's name has at most 2048 bytes";
+	return NULL;
+}
+
+const char *
+check_file_or_none(const char *path)
+{
+	return *path ? check_file(path) : NULL;
+}
+
+const char *
+check_server_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n > SERVER_NAME_LENGTH_MAX || strspn(name, ALNUM ".-_:") != n)
+		return "a server's name is that of a host, or an address "
+		       "without brackets";
+	return NULL;
+}
+
+const char *
 check_url(const char *url)
 {
 	struct http_url parsed;
-	const char *wrong = http_url_parse(url, &parsed);
 
-	if (wrong)
-		return wrong;
-	return parsed.tls ? "https is not supported yet" : NULL;
+	return http_url_parse(url, &parsed);
 }
 
 /* What the relay says itself, and what belongs to one connection

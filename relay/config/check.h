@@ -13,6 +13,9 @@ const char *check_admin_address(const char *);	/* may be empty: none */
 const char *check_control(const char *);	/* likewise */
 const char *check_path(const char *);
 const char *check_directory(const char *);
+const char *check_file(const char *);
+const char *check_file_or_none(const char *);
+const char *check_server_name(const char *);	/* may be empty: the url's host */
 const char *check_url(const char *);
 const char *check_header(const char *);		/* "Name: value" */
 const char *check_edges(const char *);		/* names with * ? [...] */

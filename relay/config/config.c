@@ -229,6 +229,19 @@ take_sections(struct load *l, const char *section, size_t size, void **out,
 
 /* ---- the sections ----------------------------------------------------------------- */
 
+static void
+settle_listen(struct config_listen *cl)
+{
+	struct tls_opts *o = &cl->tls.common;
+
+	o->name = cl->listener.name;
+	o->certificate = cl->certificates.item;
+	o->n_certificates = cl->certificates.n;
+	o->key = cl->keys.item;
+	o->n_keys = cl->keys.n;
+	o->alpn = HTTP_SERVER_ALPN;
+}
+
 static enum status
 fill_listens(struct load *l)
 {
@@ -250,6 +263,8 @@ fill_listens(struct load *l)
 		st = fill_name(l, "listen", i, &lo->name);
 		if (st == ST_OK)
 			st = fill(l, "listen", i, &c->listens[i]);
+		if (st == ST_OK)
+			settle_listen(&c->listens[i]);
 	}
 	return st;
 }
@@ -283,6 +298,21 @@ split_header(const char *text)
 		.value = bytes_of(text + from, n - from) };
 }
 
+static void
+settle_upstream_tls(struct config_upstream *u)
+{
+	struct tls_opts *o = &u->tls.common;
+
+	o->name = u->forward.name;
+	o->certificate = &u->certificate;
+	o->n_certificates = *u->certificate != '\0';
+	o->key = &u->key;
+	o->n_keys = *u->key != '\0';
+	o->alpn = HTTP_CLIENT_ALPN;
+	if (*u->tls.server_name == '\0')
+		u->tls.server_name = u->forward.url.host;
+}
+
 static enum status
 settle_upstream(struct load *l, struct config_upstream *u)
 {
@@ -298,6 +328,7 @@ settle_upstream(struct load *l, struct config_upstream *u)
 	u->forward.route = (struct route_opts){ u->edges.item, u->edges.n,
 		u->match.item, u->match.n };
 	(void)http_url_parse(u->url, &u->forward.url);	/* check_url has */
+	settle_upstream_tls(u);
 	return ST_OK;
 }
 
@@ -395,6 +426,112 @@ cross_check_addresses(struct load *l)
 	return ST_OK;
 }
 
+/* Directives that say nothing without another. */
+static enum status
+cross_check_needs(struct load *l, const char *section, size_t i,
+    const char *const *directives_of, const char *allowed)
+{
+	struct place at;
+
+	for (; *directives_of; directives_of++) {
+		if (grammar_values(l->file, section, i, *directives_of) == 0)
+			continue;
+		at = grammar_place(l->file, section, i, *directives_of, 0);
+		return place_refuse(&at, l->why, "directive %s: allowed: %s",
+		    *directives_of, allowed);
+	}
+	return ST_OK;
+}
+
+static enum status
+refuse_file(struct load *l, const char *section, size_t i,
+    const char *directive, const struct tls_fault *fault)
+{
+	struct place at = grammar_place(l->file, section, i, directive,
+	    fault->i);
+	const char *text = "";
+	char value[80];
+
+	if (grammar_values(l->file, section, i, directive) > fault->i)
+		text = grammar_value(l->file, section, i, directive,
+		    fault->i)->text;
+	return place_refuse(&at, l->why, "directive %s: value %s: %s", directive,
+	    place_shown(text, value, sizeof(value)), fault->text);
+}
+
+static enum status
+cross_check_listen_tls(struct load *l, size_t i)
+{
+	static const char *const of_certificate[] = { "key", "client-ca",
+		"client-verify", "client-crl", "edge-name", "tls-min", NULL };
+	static const char *const of_ca[] = { "client-verify", "client-crl",
+		"edge-name", NULL };
+	static const char *const file[] = { [TLS_CERTIFICATE] = "certificate",
+		[TLS_KEY] = "key", [TLS_CA] = "client-ca",
+		[TLS_CRL] = "client-crl" };
+	const struct config_listen *cl = &l->c->listens[i];
+	struct tls_fault fault;
+	struct tls *tls = NULL;
+	struct place at;
+	enum status st;
+
+	if (cl->certificates.n == 0)
+		return cross_check_needs(l, "listen", i, of_certificate,
+		    "together with certificate");
+	st = *cl->tls.common.ca ? ST_OK : cross_check_needs(l, "listen", i,
+	    of_ca, "together with client-ca");
+	if (st != ST_OK)
+		return st;
+	if (cl->keys.n && cl->keys.n != cl->certificates.n) {
+		at = grammar_place(l->file, "listen", i, "key", 0);
+		return place_refuse(&at, l->why, "directive key: allowed: one "
+		    "for each certificate, in the same order, or none");
+	}
+	st = tls_server_new(&cl->tls, &tls, &fault);
+	tls_free(&tls);
+	return st == ST_CONFIG ? refuse_file(l, "listen", i, file[fault.file],
+	    &fault) : st;
+}
+
+static enum status
+cross_check_upstream_tls(struct load *l, size_t i)
+{
+	static const char *const of_https[] = { "ca", "certificate", "key",
+		"server-name", "tls-min", NULL };
+	static const char *const of_certificate[] = { "key", NULL };
+	static const char *const file[] = { [TLS_CERTIFICATE] = "certificate",
+		[TLS_KEY] = "key", [TLS_CA] = "ca" };
+	const struct config_upstream *u = &l->c->upstreams[i];
+	struct tls_fault fault;
+	struct tls *tls = NULL;
+	enum status st;
+
+	if (!u->forward.url.tls)
+		return cross_check_needs(l, "upstream", i, of_https,
+		    "together with an https url");
+	st = *u->certificate ? ST_OK : cross_check_needs(l, "upstream", i,
+	    of_certificate, "together with certificate");
+	if (st != ST_OK)
+		return st;
+	st = tls_client_new(&u->tls, &tls, &fault);
+	tls_free(&tls);
+	return st == ST_CONFIG ? refuse_file(l, "upstream", i,
+	    file[fault.file], &fault) : st;
+}
+
+static enum status
+cross_check_tls(struct load *l)
+{
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < l->c->n_listens && st == ST_OK; i++)
+		st = cross_check_listen_tls(l, i);
+	for (i = 0; i < l->c->n_upstreams && st == ST_OK; i++)
+		st = cross_check_upstream_tls(l, i);
+	return st;
+}
+
 static enum status
 cross_check(struct load *l)
 {
@@ -407,7 +544,9 @@ cross_check(struct load *l)
 	st = cross_check_sizes(l);
 	if (st == ST_OK)
 		st = cross_check_addresses(l);
-	return st == ST_OK ? cross_check_upstreams(l) : st;
+	if (st == ST_OK)
+		st = cross_check_upstreams(l);
+	return st == ST_OK ? cross_check_tls(l) : st;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */

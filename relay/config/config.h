@@ -16,6 +16,7 @@
 #include "http/server.h"
 #include "ingest/receive.h"
 #include "io/listener.h"
+#include "io/tls.h"
 #include "spool/spool.h"
 
 struct arena;
@@ -29,6 +30,8 @@ struct config_list {
 struct config_listen {
 	struct listener_opts listener;
 	struct config_list paths;	/* beside those that always serve */
+	struct tls_server_opts tls;	/* without a certificate: plain */
+	struct config_list certificates, keys;
 };
 
 struct config_admin {
@@ -37,8 +40,10 @@ struct config_admin {
 };
 
 struct config_upstream {
-	struct forward_opts forward;	/* all but user_agent */
+	struct forward_opts forward;	/* all but user_agent and tls */
 	const char *url;
+	struct tls_client_opts tls;	/* of an https url */
+	const char *certificate, *key;	/* "": none */
 	struct config_list headers;
 	struct config_list edges, match;
 };

@@ -1278,6 +1278,7 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		.idle_timeout_ns = 240 * CLOCK_S,
 		.reconnect_ns = 600 * CLOCK_S,
 		.max_body_bytes = 1024,
+		.tls = f->opts.tls,
 	};
 	enum status st = ST_OK;
 

@@ -67,6 +67,7 @@ struct forward_opts {
 	uint32_t read_ahead_samples;	/* read and not delivered, in memory */
 	uint64_t rejected_bytes;	/* on disk, of what is refused for good */
 	const char *user_agent;
+	struct tls *tls;		/* of an https url; NULL with http */
 };
 
 /* Opens the upstream's cursor under `directory` and its reader.  All pointers in

@@ -973,11 +973,13 @@ why_not_verified(long result)
 	}
 }
 
-/* After a call that failed, from the queue of errors. */
+/* After a call that failed.  What comes last in the queue of errors is what became of
+ * what comes first: an alert that was sent, a certificate that is not trusted because
+ * its signature is not good. */
 static enum status
 why_failed(const struct tls_conn *c)
 {
-	unsigned long e = ERR_peek_error();
+	unsigned long e = ERR_peek_last_error();
 	int what = ERR_GET_REASON(e);
 
 	if (what == ERR_R_MALLOC_FAILURE)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "certs.h"
 #include "config/config.h"
 #include "config/value.h"
 
@@ -219,6 +220,145 @@ every_directive_reaches_its_field(void **state)
 	config_free(&c);
 }
 
+/* ---- TLS ------------------------------------------------------------------------- */
+
+static void
+make_certificates(void)
+{
+	struct cert *ca = cert_new(NULL, &(struct cert_opts){ .cn = "ca",
+		.ca = true });
+	struct cert *a = cert_new(ca, &(struct cert_opts){ .cn = "a" });
+	struct cert *b = cert_new(ca, &(struct cert_opts){ .cn = "b" });
+
+	cert_write(ca, "ca.pem");
+	cert_write_crl(ca, NULL, CERTS_DAY, "crl.pem");
+	cert_write(a, "a.pem");
+	cert_write_key(a, "a.key", "w", NULL);
+	cert_write(b, "b.pem");
+	cert_write_key(b, "b.key", "w", NULL);
+	cert_free(&ca);
+	cert_free(&a);
+	cert_free(&b);
+}
+
+static void
+remove_certificates(void)
+{
+	static const char *const names[] = { "ca.pem", "crl.pem", "a.pem",
+		"a.key", "b.pem", "b.key" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(unlink(names[i]), 0);
+}
+
+/* With the directory for each %s of the text, a few. */
+static const char *
+with_directory(char out[1024], const char *text)
+{
+	const char *at;
+	size_t n = 0;
+
+	for (; (at = strstr(text, "%s")) != NULL; text = at + 2)
+		n += (size_t)snprintf(out + n, 1024 - n, "%.*s%s",
+		    (int)(at - text), text, directory);
+	(void)snprintf(out + n, 1024 - n, "%s", text);
+	return out;
+}
+
+static void
+tls_reaches_its_fields(void **state)
+{
+	const struct tls_server_opts *so;
+	const struct tls_client_opts *co;
+	char text[1024];
+	struct config *c;
+
+	(void)state;
+	make_certificates();
+	c = load_good(with_directory(text, "listen a { address = \"*:1\"\n"
+	    "certificate = { %s/a.pem, %s/b.pem } key = { %s/a.key, %s/b.key }\n"
+	    "client-ca = %s/ca.pem client-crl = %s/crl.pem tls-min = 1.3\n"
+	    "client-verify = optional edge-name = san }\n"
+	    "listen b { address = \"*:2\" certificate = %s/a.pem key = %s/a.key"
+	    "}\nlisten c { address = \"*:3\" }\n"
+	    "upstream x { url = https://x:1/y ca = %s/ca.pem tls-min = 1.3\n"
+	    "certificate = %s/a.pem key = %s/a.key server-name = 192.0.2.1 }\n"
+	    "upstream y { url = \"https://[::1]/\" }\n"));
+	so = &c->listens[0].tls;
+	assert_string_equal(so->common.name, "a");
+	assert_int_equal(so->common.n_certificates, 2);
+	assert_int_equal(so->common.n_keys, 2);
+	assert_non_null(strstr(so->common.key[1], "/b.key"));
+	assert_non_null(strstr(so->common.ca, "/ca.pem"));
+	assert_non_null(strstr(so->crl, "/crl.pem"));
+	assert_int_equal(so->common.min, TLS_1_3);
+	assert_int_equal(so->verify, TLS_OPTIONAL);
+	assert_int_equal(so->naming, TLS_BY_SAN);
+	assert_string_equal(so->common.alpn, "http/1.1");
+	so = &c->listens[1].tls;
+	assert_int_equal(so->common.n_certificates, 1);
+	assert_int_equal(so->common.min, TLS_1_2);
+	assert_int_equal(so->verify, TLS_REQUIRED);
+	assert_int_equal(so->naming, TLS_BY_CN);
+	assert_int_equal(c->listens[2].tls.common.n_certificates, 0);
+
+	assert_true(c->upstreams[0].forward.url.tls);
+	co = &c->upstreams[0].tls;
+	assert_int_equal(co->common.n_certificates, 1);
+	assert_int_equal(co->common.n_keys, 1);
+	assert_int_equal(co->common.min, TLS_1_3);
+	assert_string_equal(co->server_name, "192.0.2.1");
+	co = &c->upstreams[1].tls;
+	assert_string_equal(co->server_name, "::1");
+	assert_string_equal(co->common.ca, "");
+	assert_int_equal(co->common.n_certificates, 0);
+	config_free(&c);
+	remove_certificates();
+}
+
+static void
+files_that_will_not_do_are_named(void **state)
+{
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+		{ "listen a { address = \"*:1\"\ncertificate = {\n%s/a.pem,\n"
+		    "%s/b.pem }\nkey = {\n%s/a.key,\n%s/a.key } }\n",
+		    "rwrelay.conf:7: listen \"a\": directive key: value "
+		    "%s/a.key: is not the key of %s/b.pem" },
+		{ "listen a { address = \"*:1\"\ncertificate = %s/c.pem }",
+		    "rwrelay.conf:2: listen \"a\": directive certificate: value "
+		    "%s/c.pem: No such file or directory" },
+		{ "listen a { address = \"*:1\"\ncertificate = %s/a.pem }",
+		    "rwrelay.conf:2: listen \"a\": directive certificate: value "
+		    "%s/a.pem: has no private key in it, and there is no "
+		    "directive key" },
+		{ "listen a { address = \"*:1\"\ncertificate = %s/a.pem\nkey = "
+		    "%s/a.key\nclient-ca = %s/a.key }",
+		    "rwrelay.conf:4: listen \"a\": directive client-ca: value "
+		    "%s/a.key: has no certificate in it (PEM)" },
+		{ LISTEN "upstream x { url = https://x/\nca = %s/crl.pem }",
+		    "rwrelay.conf:3: upstream \"x\": directive ca: value "
+		    "%s/crl.pem: has no certificate in it (PEM)" },
+		{ LISTEN "upstream x { url = https://x/ certificate = %s/a.pem\n"
+		    "key = %s/b.key }",
+		    "rwrelay.conf:3: upstream \"x\": directive key: value "
+		    "%s/b.key: is not the key of %s/a.pem" },
+	};
+	char text[1024], message[1024];
+	size_t i;
+
+	(void)state;
+	make_certificates();
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		load_bad(with_directory(text, cases[i].text), ST_CONFIG,
+		    with_directory(message, cases[i].message));
+	remove_certificates();
+}
+
+/* ---- the rest of the grammar ------------------------------------------------------ */
+
 static void
 environment_and_escapes(void **state)
 {
@@ -364,8 +504,20 @@ static const struct bad bad_values[] = {
 	{ "listen a { address = \"127.0.0.1:1\" path = \"/a?b\" }",
 	    ":1: listen \"a\": directive path: value /a?b: a path has no "
 	    "blanks, ?, # and the like" },
-	{ LISTEN "upstream x { url = \"https://x/\" }", ":2: upstream \"x\": "
-	    "directive url: value https://x/: https is not supported yet" },
+	{ LISTEN "upstream x { url = \"ftp://x/\" }", ":2: upstream \"x\": "
+	    "directive url: value ftp://x/: URL must begin with http:// or "
+	    "https://" },
+	{ LISTEN "upstream x { url = https://x/ server-name = '[::1]' }",
+	    ":2: upstream \"x\": directive server-name: value [::1]: a "
+	    "server's name is that of a host, or an address without brackets" },
+	{ "listen a { address = \"127.0.0.1:1\" certificate = { /a,\n'' } }",
+	    ":2: listen \"a\": directive certificate: value \"\": a file's "
+	    "name begins with /" },
+	{ "listen a { address = \"127.0.0.1:1\" client-ca = ca.pem }",
+	    ":1: listen \"a\": directive client-ca: value ca.pem: a file's "
+	    "name begins with /" },
+	{ "listen a { address = \"127.0.0.1:1\" tls-min = 1.1 }", ":1: listen "
+	    "\"a\": directive tls-min: value 1.1: allowed: 1.2, 1.3" },
 	{ LISTEN "upstream x { url = 'http://me:secret@x/' }", ":2: upstream "
 	    "\"x\": directive url: value ...@x/: user and password do not "
 	    "belong in the URL" },
@@ -415,6 +567,18 @@ static const struct bad bad_wholes[] = {
 	{ LISTEN "upstream x { url = 'http://x/' max-samples = 10\n"
 	    " read-ahead = 9 }", ":3: upstream \"x\": directive read-ahead: "
 	    "allowed: at least max-samples" },
+	{ "listen a { address = \"127.0.0.1:1\"\n client-ca = /a }", ":2: listen "
+	    "\"a\": directive client-ca: allowed: together with certificate" },
+	{ "listen a { address = \"127.0.0.1:1\" certificate = /a\n client-crl = "
+	    "/a }", ":2: listen \"a\": directive client-crl: allowed: together "
+	    "with client-ca" },
+	{ "listen a { address = \"127.0.0.1:1\" certificate = { /a, /b }\n"
+	    "key = /a }", ":2: listen \"a\": directive key: allowed: one for "
+	    "each certificate, in the same order, or none" },
+	{ LISTEN "upstream x { url = http://x/\n ca = /a }", ":3: upstream "
+	    "\"x\": directive ca: allowed: together with an https url" },
+	{ LISTEN "upstream x { url = https://x/\n key = /a }", ":3: upstream "
+	    "\"x\": directive key: allowed: together with certificate" },
 	{ "workers = 1\n\nworkers = 1\n",
 	    ":3: directive workers: given twice, before in line 1" },
 	{ "listen a { path = { '/a', '/b' }\n path = { '/c' } }",
@@ -601,6 +765,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_said_is_as_usual),
 		cmocka_unit_test(every_directive_reaches_its_field),
+		cmocka_unit_test(tls_reaches_its_fields),
+		cmocka_unit_test(files_that_will_not_do_are_named),
 		cmocka_unit_test(environment_and_escapes),
 		cmocka_unit_test(comments_go_everywhere_and_keep_the_lines),
 		cmocka_unit_test(includes_are_read_beside_their_file),

@@ -27,6 +27,7 @@
 #include "canon.h"
 #include "capture.h"
 #include "head.h"
+#include "seal.h"
 #include "templ.h"
 
 #define MAX_REPLAYS	64
@@ -58,7 +59,9 @@ struct conn {
 	struct edge *edge;
 	struct conn *next;		/* among the edge's idle ones */
 	struct body *body;
+	struct seal *seal;		/* NULL: plain */
 	int fd;
+	uint32_t served;		/* requests, by this connection */
 	enum state state;
 	uint32_t group, seq, attempts;
 	int64_t due, sent_us, first_us;
@@ -80,11 +83,11 @@ struct edge {
 };
 
 struct options {
-	const char *url, *path, *manifest, *dump;
+	const char *url, *path, *manifest, *dump, *ca, *cert, *key;
 	const char *headers[MAX_HEADERS], *replays[MAX_REPLAYS];
 	size_t nheaders, nreplays;
 	uint32_t edges, first_edge, connections, series, per_request, rounds;
-	uint32_t first_seq;
+	uint32_t first_seq, per_connection;
 	double rate, duration, timeout, max_backoff, hold, drain;
 	enum wire_version version;
 	struct gen_run run;
@@ -109,7 +112,8 @@ struct load {
 	struct options o;
 	struct totals t;
 	struct head_address to;
-	char host[300];
+	struct seal_side *tls;		/* NULL: http */
+	char host[300], name[300];	/* name: without the port */
 	struct body *bodies;		/* shared by all edges */
 	uint32_t nbodies;
 	struct body metadata;
@@ -177,11 +181,19 @@ static void	pump(struct load *, struct edge *);
 static void	advance(struct load *, struct conn *);
 
 static void
-hang_up(struct conn *c)
+cut(struct conn *c)
 {
+	seal_free(c->seal);
+	c->seal = NULL;
 	if (c->fd != -1)
 		(void)close(c->fd);
 	c->fd = -1;
+}
+
+static void
+hang_up(struct conn *c)
+{
+	cut(c);
 	c->in_len = 0;
 }
 
@@ -244,6 +256,9 @@ dial(struct load *l, struct conn *c)
 	bind_source(l, c->fd, c->edge->number);
 	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->in_len = 0;
+	c->served = 0;
+	if (l->tls != NULL)
+		c->seal = seal_new(l->tls, c->fd, l->name);
 	if (connect(c->fd, (struct sockaddr *)&l->to.addr, l->to.len) == -1 &&
 	    errno != EINPROGRESS) {
 		hang_up(c);
@@ -524,15 +539,14 @@ answer(struct load *l, struct conn *c)
 	if (status != 204)
 		body = head_number(c->in, head, "Content-Length", -1);
 	close_after = early || body < 0 ||
+	    (l->o.per_connection && ++c->served >= l->o.per_connection) ||
 	    (size_t)body > sizeof(c->in) - head ||
 	    (head_find(c->in, head, "Connection", &v) &&
 	    wire_str_is(v, "close"));
 	if (!close_after && c->in_len < head + (size_t)body)
 		return false;
-	if (close_after) {
-		(void)close(c->fd);
-		c->fd = -1;
-	}
+	if (close_after)
+		cut(c);
 	answered(l, c, status, head);
 	return true;
 }
@@ -543,7 +557,9 @@ receive(struct load *l, struct conn *c)
 	ssize_t n;
 
 	for (;;) {
-		n = read(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len);
+		n = c->seal != NULL ? seal_read(c->seal, c->in + c->in_len,
+		    sizeof(c->in) - c->in_len) : read(c->fd,
+		    c->in + c->in_len, sizeof(c->in) - c->in_len);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && errno == EAGAIN)
@@ -570,8 +586,9 @@ advance(struct load *l, struct conn *c)
 	if (c->state == CONNECTING)
 		c->state = SENDING;
 	while (c->state == SENDING) {
-		n = send(c->fd, c->out.p + c->off, c->out.len - c->off,
-		    MSG_NOSIGNAL);
+		n = c->seal != NULL ? seal_send(c->seal, c->out.p + c->off,
+		    c->out.len - c->off) : send(c->fd, c->out.p + c->off,
+		    c->out.len - c->off, MSG_NOSIGNAL);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && errno == EAGAIN)
@@ -917,6 +934,8 @@ set_up(struct load *l)
 		exit(2);
 	}
 	l->ep = epoll_create1(EPOLL_CLOEXEC);
+	if (l->o.url != NULL && strncmp(l->o.url, "https://", 8) == 0)
+		l->tls = seal_side_new(false, l->o.ca, l->o.cert, l->o.key);
 }
 
 /* Requests that never came to an end, so that the manifest knows of them. */
@@ -989,16 +1008,20 @@ tear_down(struct load *l)
 	free(l->edges);
 	if (l->manifest != NULL)
 		(void)fclose(l->manifest);	/* flushed in run() */
+	seal_side_free(l->tls);
 	(void)close(l->ep);
 }
 
 /* --- options ----------------------------------------------------------- */
 
 static const char usage[] =
-"usage: rwload --url http://HOST:PORT/PATH | --url unix:SOCKET:/PATH\n"
+"usage: rwload --url http[s]://HOST:PORT/PATH | --url unix:SOCKET:/PATH\n"
+"  --ca FILE            whom to trust (https; everybody)\n"
+"  --cert FILE, --key FILE   to be shown when asked for\n"
 "  --edges N            edges, each with an address of its own (1)\n"
 "  --first-edge N       number of the first one (0)\n"
 "  --connections N      of each edge (4)\n"
+"  --requests-per-connection N   then it is closed (0: never)\n"
 "  --series N           of each edge (10000)\n"
 "  --samples-per-request N  (2000)\n"
 "  --protocol 1.0|2.0   (1.0)\n"
@@ -1027,7 +1050,8 @@ enum {
 	O_PER_REQUEST, O_PROTOCOL, O_KINDS, O_START, O_INTERVAL, O_FIRST_SEQ,
 	O_RATE, O_DURATION, O_ROUNDS, O_DRAIN, O_HOLD, O_TIMEOUT,
 	O_MAX_BACKOFF, O_NO_RETRY, O_NO_SOURCE, O_CHUNKED, O_HEADER,
-	O_MANIFEST, O_REPLAY, O_REPLAY_TO, O_DUMP,
+	O_MANIFEST, O_REPLAY, O_REPLAY_TO, O_DUMP, O_CA, O_CERT, O_KEY,
+	O_PER_CONNECTION,
 };
 
 static const struct option long_options[] = {
@@ -1057,6 +1081,11 @@ static const struct option long_options[] = {
 	{ "replay", required_argument, NULL, O_REPLAY },
 	{ "replay-to", required_argument, NULL, O_REPLAY_TO },
 	{ "dump", required_argument, NULL, O_DUMP },
+	{ "ca", required_argument, NULL, O_CA },
+	{ "cert", required_argument, NULL, O_CERT },
+	{ "key", required_argument, NULL, O_KEY },
+	{ "requests-per-connection", required_argument, NULL,
+	    O_PER_CONNECTION },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -1111,6 +1140,18 @@ option(struct options *o, int c, const char *arg)
 		break;
 	case O_FIRST_EDGE:
 		o->first_edge = number(arg);
+		break;
+	case O_CA:
+		o->ca = arg;
+		break;
+	case O_CERT:
+		o->cert = arg;
+		break;
+	case O_KEY:
+		o->key = arg;
+		break;
+	case O_PER_CONNECTION:
+		o->per_connection = number(arg);
 		break;
 	case O_CONNECTIONS:
 		o->connections = number(arg);
@@ -1200,17 +1241,21 @@ parse_url(struct load *l)
 
 	if (strncmp(at, "unix:", 5) == 0) {
 		path = strchr(at + 5, ':');
-	} else if (strncmp(at, "http://", 7) == 0) {
-		at += 7;
+	} else if (strncmp(at, "http://", 7) == 0 ||
+	    strncmp(at, "https://", 8) == 0) {
+		at = strchr(at, '/') + 2;
 		path = strchr(at, '/');
 	} else {
-		wrong_usage("--url is neither http:// nor unix:");
+		wrong_usage("--url is neither http:// nor https:// nor unix:");
 	}
 	n = path == NULL ? strlen(at) : (size_t)(path - at);
 	if (n >= sizeof(l->host))
 		wrong_usage("--url is too long");
 	memcpy(l->host, at, n);
 	l->host[n] = '\0';
+	n = strcspn(l->host, ":");
+	memcpy(l->name, l->host, n);
+	l->name[n] = '\0';
 	l->o.path = path == NULL ? "/api/v1/write" :
 	    *path == ':' ? path + 1 : path;
 	if (!head_resolve(l->host, &l->to))

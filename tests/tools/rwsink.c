@@ -25,6 +25,7 @@
 #include "fault.h"
 #include "head.h"
 #include "ledger.h"
+#include "seal.h"
 
 #define BIGGEST_BODY	(256u << 20)
 #define MAX_HEAD	65536u
@@ -41,6 +42,7 @@ enum read_state {
 struct conn {
 	struct conn *next, *prev;
 	int fd;
+	struct seal *seal;		/* NULL: plain */
 	bool control, last;		/* last: closes after the answer */
 	bool waiting;			/* the answer is held back */
 	enum read_state state;
@@ -55,6 +57,7 @@ struct conn {
 
 struct options {
 	const char *listen, *control, *faults, *log, *dump, *summary;
+	const char *cert, *key, *ca;
 	bool no_v1, no_v2;
 };
 
@@ -69,6 +72,7 @@ struct sink {
 	struct totals t;
 	struct fault_schedule faults;
 	struct head_address address, control_address;
+	struct seal_side *tls;		/* NULL: http */
 	int ep, listener, control;
 	struct conn *conns;
 	uint32_t nslow;			/* connections that need the tick */
@@ -144,6 +148,8 @@ accept_some(struct sink *s, int listener, bool control)
 		c = wire_alloc(NULL, sizeof(*c));
 		memset(c, 0, sizeof(*c));
 		c->fd = fd;
+		if (s->tls != NULL && !control)
+			c->seal = seal_new(s->tls, fd, NULL);
 		c->control = control;
 		c->mask = EPOLLIN;
 		c->next = s->conns;
@@ -168,6 +174,7 @@ static void
 hang_up(struct sink *s, struct conn *c)
 {
 	set_slow(s, c, false);
+	seal_free(c->seal);
 	(void)close(c->fd);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -179,6 +186,19 @@ hang_up(struct sink *s, struct conn *c)
 	wire_buf_free(&c->body);
 	wire_buf_free(&c->out);
 	free(c);
+}
+
+static ssize_t
+put(struct conn *c, const void *p, size_t n)
+{
+	return c->seal != NULL ? seal_send(c->seal, p, n) :
+	    send(c->fd, p, n, MSG_NOSIGNAL);
+}
+
+static ssize_t
+get(struct conn *c, void *p, size_t n)
+{
+	return c->seal != NULL ? seal_read(c->seal, p, n) : read(c->fd, p, n);
 }
 
 static void
@@ -270,8 +290,8 @@ drain(struct sink *s, struct conn *c)
 		return true;
 	}
 	while (c->out_off < c->out.len) {
-		n = send(c->fd, c->out.p + c->out_off,
-		    slow ? 1 : c->out.len - c->out_off, MSG_NOSIGNAL);
+		n = put(c, c->out.p + c->out_off,
+		    slow ? 1 : c->out.len - c->out_off);
 		if (n == -1 && errno == EAGAIN) {
 			want(s, c, EPOLLOUT);
 			return true;
@@ -667,8 +687,7 @@ begin_request(struct sink *s, struct conn *c)
 	c->last = head_find(head, c->head, "Connection", &v) &&
 	    v.len == 5 && strncasecmp(v.p, "close", 5) == 0;
 	if (head_find(head, c->head, "Expect", &v))
-		(void)send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25,
-		    MSG_NOSIGNAL);
+		(void)put(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 	if (head_find(head, c->head, "Transfer-Encoding", &v)) {
 		c->state = IN_CHUNKS;
 		c->at = c->head;
@@ -768,7 +787,7 @@ readable(struct sink *s, struct conn *c)
 		want(s, c, 0);
 		return;
 	}
-	n = read(c->fd, c->in.p + c->in.len, room);
+	n = get(c, c->in.p + c->in.len, room);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -780,7 +799,9 @@ readable(struct sink *s, struct conn *c)
 		c->allowance -= (double)n;
 	if (c->state == SILENT)
 		c->in.len = c->need;	/* forget what comes after */
-	(void)digest(s, c);
+	if (digest(s, c) && c->state < ANSWERING && c->seal != NULL &&
+	    seal_pending(c->seal))
+		readable(s, c);
 }
 
 /* --- time -------------------------------------------------------------- */
@@ -874,6 +895,8 @@ run(struct sink *s)
 static const char usage[] =
 "usage: rwsink [--listen HOST:PORT | --listen unix:SOCKET] [options]\n"
 "  --listen ADDRESS     (127.0.0.1:0: a free port, told on stdout)\n"
+"  --cert FILE, --key FILE   over TLS\n"
+"  --ca FILE            and clients have certificates from there\n"
 "  --control HOST:PORT  GET /summary, GET /dump, PUT /fault there as well\n"
 "  --protocols 1.0|2.0|both  (both)\n"
 "  --faults SCHEDULE    what goes wrong when; see tests/tools/README\n"
@@ -914,6 +937,9 @@ read_options(struct sink *s, int argc, char **argv)
 		{ "log", required_argument, NULL, 'L' },
 		{ "dump", required_argument, NULL, 'd' },
 		{ "summary", required_argument, NULL, 's' },
+		{ "cert", required_argument, NULL, 'C' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "ca", required_argument, NULL, 'a' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options *o = &s->o;
@@ -934,6 +960,15 @@ read_options(struct sink *s, int argc, char **argv)
 			if (!o->no_v1 && !o->no_v2 &&
 			    strcmp(optarg, "both") != 0)
 				wrong_usage(optarg);
+			break;
+		case 'C':
+			o->cert = optarg;
+			break;
+		case 'k':
+			o->key = optarg;
+			break;
+		case 'a':
+			o->ca = optarg;
 			break;
 		case 'f':
 			o->faults = optarg;
@@ -981,6 +1016,8 @@ set_up(struct sink *s)
 		exit(2);
 	if (s->address.addr.ss_family == AF_UNIX)
 		(void)unlink(s->o.listen + 5);
+	if (s->o.cert != NULL)
+		s->tls = seal_side_new(true, s->o.ca, s->o.cert, s->o.key);
 	s->listener = open_listener(s, &s->address);
 	if (s->o.control != NULL)
 		s->control = open_listener(s, &s->control_address);
@@ -999,6 +1036,7 @@ finish(struct sink *s)
 	fine = fflush(out) == 0 && fine;
 	while (s->conns != NULL)
 		hang_up(s, s->conns);
+	seal_side_free(s->tls);
 	ledger_free(s->ledger);
 	wire_decoder_free(s->decoder);
 	wire_buf_free(&s->raw);

@@ -150,21 +150,23 @@ class Process:
 class Sink(Process):
     """rwsink on a port of its own, which it keeps when it is started again."""
 
-    def __init__(self, case, name, protocols="both", faults="ok", port=0):
+    def __init__(self, case, name, protocols="both", faults="ok", port=0,
+                 tls=()):
         self.log = case.path("%s.log" % name)
         self.dump = case.path("%s.dump" % name)
         self.port = port or free_port()
         self.control = free_port()
+        self.scheme = "https" if tls else "http"
         super().__init__(case, name, [
             tool("rwsink"), "--listen", "127.0.0.1:%d" % self.port,
             "--control", "127.0.0.1:%d" % self.control,
             "--protocols", protocols, "--faults", faults,
             "--log", self.log, "--dump" if case.dumps else "--summary",
-            self.dump if case.dumps else case.path("%s.sum" % name)])
+            self.dump if case.dumps else case.path("%s.sum" % name), *tls])
         wait_for(lambda: "listen=" in self.output(), 20)
 
     def url(self):
-        return "http://127.0.0.1:%d/api/v1/write" % self.port
+        return "%s://127.0.0.1:%d/api/v1/write" % (self.scheme, self.port)
 
     def summary(self):
         return pairs(get(self.control, "/summary", 60))
@@ -203,7 +205,8 @@ class Relay(Process):
     """The daemon, with the smallest config that a test needs."""
 
     def __init__(self, case, name, upstreams, top="", listen="", spool="",
-                 upstream="", size="256M"):
+                 upstream="", size="256M", scheme="http"):
+        self.scheme = scheme
         self.port, self.admin = free_port(), free_port()
         self.directory = case.path("%s.spool" % name)
         self.config = case.path("%s.conf" % name)
@@ -242,7 +245,7 @@ class Relay(Process):
             return False
 
     def url(self):
-        return "http://127.0.0.1:%d/api/v1/write" % self.port
+        return "%s://127.0.0.1:%d/api/v1/write" % (self.scheme, self.port)
 
     def again(self):
         """Starts it once more, with the same config and spool."""

@@ -298,8 +298,27 @@ split_header(const char *text)
 		.value = bytes_of(text + from, n - from) };
 }
 
-static void
-settle_upstream_tls(struct config_upstream *u)
+/* The name that a certificate has, without the dot that a url's may end with. */
+static enum status
+settle_server_name(struct load *l, struct config_upstream *u)
+{
+	const char *host = u->forward.url.host;
+	size_t n = strlen(host);
+	char *name;
+
+	if (*u->tls.server_name)
+		return ST_OK;
+	name = arena_copy(l->c->memory, host, n + 1);
+	if (!name)
+		return ST_NO_MEMORY;
+	if (host[n - 1] == '.')
+		name[n - 1] = '\0';
+	u->tls.server_name = name;
+	return ST_OK;
+}
+
+static enum status
+settle_upstream_tls(struct load *l, struct config_upstream *u)
 {
 	struct tls_opts *o = &u->tls.common;
 
@@ -309,8 +328,7 @@ settle_upstream_tls(struct config_upstream *u)
 	o->key = &u->key;
 	o->n_keys = *u->key != '\0';
 	o->alpn = HTTP_CLIENT_ALPN;
-	if (*u->tls.server_name == '\0')
-		u->tls.server_name = u->forward.url.host;
+	return settle_server_name(l, u);
 }
 
 static enum status
@@ -328,8 +346,7 @@ settle_upstream(struct load *l, struct config_upstream *u)
 	u->forward.route = (struct route_opts){ u->edges.item, u->edges.n,
 		u->match.item, u->match.n };
 	(void)http_url_parse(u->url, &u->forward.url);	/* check_url has */
-	settle_upstream_tls(u);
-	return ST_OK;
+	return settle_upstream_tls(l, u);
 }
 
 static enum status

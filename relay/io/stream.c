@@ -486,7 +486,7 @@ linger_on(struct stream *s)
 {
 	if (s->shut)
 		return;
-	if (s->tls && tls_end(s->tls)) {
+	if (s->tls && tls_end(s->tls) && unsent(s)) {
 		write_some(s);
 		return;
 	}

@@ -284,7 +284,8 @@ tls_reaches_its_fields(void **state)
 	    "}\nlisten c { address = \"*:3\" }\n"
 	    "upstream x { url = https://x:1/y ca = %s/ca.pem tls-min = 1.3\n"
 	    "certificate = %s/a.pem key = %s/a.key server-name = 192.0.2.1 }\n"
-	    "upstream y { url = \"https://[::1]/\" }\n"));
+	    "upstream y { url = \"https://[::1]/\" }\n"
+	    "upstream z { url = https://store.example.:1/ }\n"));
 	so = &c->listens[0].tls;
 	assert_string_equal(so->common.name, "a");
 	assert_int_equal(so->common.n_certificates, 2);
@@ -311,6 +312,8 @@ tls_reaches_its_fields(void **state)
 	assert_string_equal(co->server_name, "192.0.2.1");
 	co = &c->upstreams[1].tls;
 	assert_string_equal(co->server_name, "::1");
+	assert_string_equal(c->upstreams[2].tls.server_name, "store.example");
+	assert_string_equal(c->upstreams[2].forward.url.host, "store.example.");
 	assert_string_equal(co->common.ca, "");
 	assert_int_equal(co->common.n_certificates, 0);
 	config_free(&c);

@@ -7,7 +7,7 @@
  *	   └──────────────┴──────────┴────────────────────┘
  *
  *	CONNECTING  the owner waits for READY or FAILED
- *	SHAKING     it still does: TLS
+ *	SHAKING     it still does: TLS, a few of a loop's streams in a turn
  *	OPEN        the owner gets events
  *	LINGER      the owner is gone; what is queued goes out, our side ends,
  *	            and what still comes in is thrown away for a while
@@ -39,6 +39,8 @@
 #define SEAL_PIECE ((size_t)16 << 10)	/* a record */
 #define SEAL_AHEAD ((size_t)64 << 10)	/* of what the kernel may take */
 #define READS_MAX 4			/* of a stream in a turn */
+#define SHAKES_MAX 8			/* of a loop in a turn */
+#define SHAKE_AGAIN_NS CLOCK_S		/* to look whether it was late by itself */
 #define IOV_MAX_USED 32
 #define FLUSH_NS (30 * CLOCK_S)		/* lingering: to send what is queued */
 #define LINGER_NS (5 * CLOCK_S)		/* ... then for the peer to end */
@@ -47,12 +49,15 @@
 
 enum stream_state { CONNECTING, SHAKING, OPEN, LINGER, CLOSED };
 
-TAILQ_HEAD(linger_list, stream);
+TAILQ_HEAD(stream_list, stream);
 
 /* What the streams of a loop share. */
 struct shared {
-	struct linger_list lingering;	/* the oldest first */
+	struct stream_list lingering;	/* the oldest first */
 	size_t n_lingering;
+	struct loop *loop;		/* borrowed */
+	struct stream_list line;	/* to shake hands, the first first */
+	struct loop_task shake;
 	uint8_t *opened;		/* owned: OPENED_MAX; NULL without TLS */
 	uint8_t room[INPUT_MAX];
 };
@@ -83,14 +88,16 @@ struct stream {
 	bool ready;			/* READY was told */
 	bool announce;			/* INPUT is due though nothing was read */
 	bool shut;			/* our side ended, lingering */
+	bool in_line;			/* to shake hands: there is input */
 	struct bytes in;		/* unconsumed: in the room or in kept */
 	struct buf kept;
 	struct piece *out, **out_end;	/* owned */
 	size_t queued;
 	uint64_t discarded;
 	int64_t deadline, armed;	/* 0: none; armed: of the timer */
+	int64_t in_line_since;
 	struct loop_task soon, flush, reap;
-	TAILQ_ENTRY(stream) link;	/* lingering */
+	TAILQ_ENTRY(stream) link;	/* lingering, or in line */
 	struct loop_addr peer;
 	char name[INET6_ADDRSTRLEN];
 };
@@ -99,6 +106,7 @@ static void enter(struct stream *, enum stream_state);
 static void fail(struct stream *, enum status why);
 static void fail_sealed(struct stream *, enum status why);
 static void shake(struct stream *);
+static void shake_some(struct loop_task *);
 
 /* ---- what a loop's streams share -------------------------------------------- */
 
@@ -110,6 +118,7 @@ end_lingering(void *arg)
 
 	while ((s = TAILQ_FIRST(&sh->lingering)) != NULL)
 		enter(s, CLOSED);
+	loop_task_remove(sh->loop, LOOP_SOON, &sh->shake);
 	free(sh->opened);
 	free(sh);
 }
@@ -125,7 +134,10 @@ shared_of(struct loop *l)
 	if (!sh)
 		return NULL;
 	TAILQ_INIT(&sh->lingering);
+	TAILQ_INIT(&sh->line);
 	sh->n_lingering = 0;
+	sh->loop = l;
+	sh->shake = (struct loop_task){ .fn = shake_some };
 	sh->opened = NULL;
 	loop_set_shared(l, sh, end_lingering);
 	return sh;
@@ -174,11 +186,20 @@ shut_down(struct stream *s)
 }
 
 static void
+leave_line(struct stream *s)
+{
+	if (s->in_line)
+		TAILQ_REMOVE(&s->shared->line, s, link);
+	s->in_line = false;
+}
+
+static void
 enter(struct stream *s, enum stream_state to)
 {
 	struct shared *sh = s->shared;
 
 	assert(to > s->state);
+	leave_line(s);
 	if (s->state == LINGER) {
 		TAILQ_REMOVE(&sh->lingering, s, link);
 		sh->n_lingering--;
@@ -212,8 +233,8 @@ unsent(const struct stream *s)
 static bool
 may_read(const struct stream *s)
 {
-	return (s->state == OPEN ? !s->paused : s->state == SHAKING) &&
-	    !s->ended && !s->failed && s->in.n < INPUT_MAX;
+	return (s->state == OPEN ? !s->paused : s->state == SHAKING &&
+	    !s->in_line) && !s->ended && !s->failed && s->in.n < INPUT_MAX;
 }
 
 static void
@@ -242,6 +263,16 @@ arm(struct stream *s)
 	loop_timer_start(s->timer, s->deadline - clock_mono());
 }
 
+/* What has come from it waits for us, not we for it. */
+static bool
+waits_for_us(const struct stream *s)
+{
+	char byte;
+
+	return s->state == SHAKING && (s->in_line ||
+	    recv(s->fd, &byte, 1, MSG_PEEK) > 0);
+}
+
 /* Deadlines mostly move away: the timer is left as it is and asks again. */
 static void
 time_over(void *arg)
@@ -253,6 +284,11 @@ time_over(void *arg)
 		return;
 	if (s->deadline > clock_mono()) {
 		arm(s);
+		return;
+	}
+	if (waits_for_us(s)) {
+		s->armed = clock_mono() + SHAKE_AGAIN_NS;
+		loop_timer_start(s->timer, SHAKE_AGAIN_NS);
 		return;
 	}
 	s->deadline = 0;
@@ -764,6 +800,40 @@ shake(struct stream *s)
 		open_sealed(s);
 }
 
+/* Shaking hands takes long: when many come at once, the others have their turns all the
+ * same. */
+static void
+shake_some(struct loop_task *t)
+{
+	struct shared *sh = container_of(t, struct shared, shake);
+	struct stream *s;
+	int i;
+
+	for (i = 0; i < SHAKES_MAX; i++) {
+		s = TAILQ_FIRST(&sh->line);
+		if (!s)
+			return;
+		leave_line(s);
+		if (s->deadline)	/* that was our time, not the peer's */
+			s->deadline += loop_now(s->loop) - s->in_line_since;
+		read_some(s);
+	}
+	if (!TAILQ_EMPTY(&sh->line))
+		loop_task_add(sh->loop, LOOP_SOON, &sh->shake);
+}
+
+static void
+stand_in_line(struct stream *s)
+{
+	if (s->in_line)
+		return;
+	s->in_line = true;
+	s->in_line_since = loop_now(s->loop);
+	TAILQ_INSERT_TAIL(&s->shared->line, s, link);
+	loop_task_add(s->loop, LOOP_SOON, &s->shared->shake);
+	set_want(s);
+}
+
 static void
 soon(struct loop_task *t)
 {
@@ -824,7 +894,9 @@ on_ready(unsigned what, void *arg)
 		return;
 	if (s->state == LINGER)
 		discard_some(s);
-	else if (s->state == OPEN || s->state == SHAKING)
+	else if (s->state == SHAKING)
+		stand_in_line(s);
+	else if (s->state == OPEN)
 		read_some(s);
 }
 

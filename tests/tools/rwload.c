@@ -1289,6 +1289,7 @@ main(int argc, char **argv)
 		parse_url(&l);
 	set_up(&l);
 	if (l.o.url != NULL) {
+		(void)signal(SIGPIPE, SIG_IGN);
 		(void)signal(SIGTERM, on_signal);
 		(void)signal(SIGINT, on_signal);
 		run(&l);

@@ -159,7 +159,7 @@ teardown(void **state)
 }
 
 static void
-open_client(struct tls *t)
+open_client(struct tls *t, struct owner *o)
 {
 	struct sockaddr_in to = {
 		.sin_family = AF_INET,
@@ -169,32 +169,32 @@ open_client(struct tls *t)
 	struct loop_addr addr = { .len = sizeof(to) };
 
 	memcpy(&addr.ss, &to, sizeof(to));
-	memset(client.events, 0, sizeof(client.events));
-	assert_int_equal(stream_connect(loop, &addr, on_event, &client,
-	    &client.stream), ST_OK);
+	memset(o->events, 0, sizeof(o->events));
+	assert_int_equal(stream_connect(loop, &addr, on_event, o, &o->stream),
+	    ST_OK);
 	if (t)
-		assert_int_equal(stream_secure(client.stream, t), ST_OK);
+		assert_int_equal(stream_secure(o->stream, t), ST_OK);
 }
 
 static void
-open_server(struct tls *t)
+open_server(struct tls *t, struct owner *o)
 {
 	const struct loop_addr nobody = { .len = 0 };
 	int fd = net_accept(listening);
 
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	memset(server.events, 0, sizeof(server.events));
-	assert_int_equal(stream_accept(loop, fd, &nobody, on_event, &server,
-	    &server.stream), ST_OK);
+	memset(o->events, 0, sizeof(o->events));
+	assert_int_equal(stream_accept(loop, fd, &nobody, on_event, o,
+	    &o->stream), ST_OK);
 	if (t)
-		assert_int_equal(stream_secure(server.stream, t), ST_OK);
+		assert_int_equal(stream_secure(o->stream, t), ST_OK);
 }
 
 static void
 open_both(void)
 {
-	open_client(client_tls);
-	open_server(server_tls);
+	open_client(client_tls, &client);
+	open_server(server_tls, &server);
 	run_until(&client, STREAM_READY);
 	run_until(&server, STREAM_READY);
 }
@@ -205,12 +205,12 @@ static void
 test_hands_before_ready(void **state)
 {
 	(void)state;
-	open_client(client_tls);
+	open_client(client_tls, &client);
 	/* may be written before it is there */
 	stream_write_copy(client.stream, BYTES_LIT("early"));
 	run_ms(20);
 	assert_int_equal(client.events[STREAM_READY], 0);
-	open_server(server_tls);
+	open_server(server_tls, &server);
 	run_until_got(&server, 5);
 	assert_memory_equal(server.got.data, "early", 5);
 	assert_int_equal(client.events[STREAM_READY], 1);
@@ -333,8 +333,8 @@ test_each_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(tls_client_new(&co, &other, &why), ST_OK);
-	open_client(other);
-	open_server(server_tls);
+	open_client(other, &client);
+	open_server(server_tls, &server);
 	run_until(&client, STREAM_FAILED);
 	run_until(&server, STREAM_FAILED);
 	assert_int_equal(stream_why(client.stream), ST_CERT_NAME);
@@ -350,8 +350,8 @@ static void
 test_no_tls_there(void **state)
 {
 	(void)state;
-	open_client(client_tls);
-	open_server(NULL);
+	open_client(client_tls, &client);
+	open_server(NULL, &server);
 	stream_write_copy(server.stream,
 	    BYTES_LIT("HTTP/1.1 400 Bad Request\r\n\r\n"));
 	run_until(&client, STREAM_FAILED);
@@ -359,8 +359,8 @@ test_no_tls_there(void **state)
 	stream_close(&client.stream, ST_GONE);
 	stream_close(&server.stream, ST_GONE);
 
-	open_client(NULL);
-	open_server(server_tls);
+	open_client(NULL, &client);
+	open_server(server_tls, &server);
 	stream_write_copy(client.stream, BYTES_LIT("GET / HTTP/1.1\r\n\r\n"));
 	run_until(&server, STREAM_FAILED);
 	assert_int_equal(stream_why(server.stream), ST_NOT_TLS);
@@ -373,7 +373,7 @@ test_slow_hands(void **state)
 
 	(void)state;
 	fd = net_connect(port);
-	open_server(server_tls);
+	open_server(server_tls, &server);
 	stream_deadline(server.stream, clock_mono() + 20 * CLOCK_MS);
 	net_say(fd, "\x16\x03\x01\x02");
 	run_until(&server, STREAM_TIMEOUT);
@@ -383,7 +383,7 @@ test_slow_hands(void **state)
 	close(fd);
 	/* gone in the middle */
 	fd = net_connect(port);
-	open_server(server_tls);
+	open_server(server_tls, &server);
 	net_say(fd, "\x16\x03\x01\x02");
 	close(fd);
 	run_until(&server, STREAM_FAILED);
@@ -391,7 +391,7 @@ test_slow_hands(void **state)
 	stream_close(&server.stream, ST_GONE);
 	/* given up by us */
 	fd = net_connect(port);
-	open_server(server_tls);
+	open_server(server_tls, &server);
 	run_ms(2);
 	stream_write_copy(server.stream, BYTES_LIT("never"));
 	stream_close(&server.stream, ST_OK);
@@ -400,15 +400,71 @@ test_slow_hands(void **state)
 	close(fd);
 }
 
+/* The time is over, and what came in time has not been looked at. */
+static void
+test_late_because_of_us(void **state)
+{
+	(void)state;
+	open_client(client_tls, &client);
+	run_ms(5);
+	open_server(server_tls, &server);
+	stream_deadline(server.stream, 1);
+	run_until(&server, STREAM_READY);
+	assert_int_equal(server.events[STREAM_TIMEOUT], 0);
+}
+
+#define MANY 50
+
+static struct owner many[2 * MANY];
+static unsigned ready, most_in_a_turn;
+
+static void
+count_ready(void *arg)
+{
+	unsigned n = 0, i;
+
+	(void)arg;
+	for (i = 0; i < 2 * MANY; i++)
+		n += many[i].events[STREAM_READY];
+	if (n - ready > most_in_a_turn)
+		most_in_a_turn = n - ready;
+	ready = n;
+}
+
+/* Others have their turns between. */
+static void
+test_many_hands(void **state)
+{
+	struct loop_hook hook = { .fn = count_ready };
+	unsigned i;
+
+	(void)state;
+	memset(many, 0, sizeof(many));
+	ready = most_in_a_turn = 0;
+	for (i = 0; i < MANY; i++) {
+		open_client(client_tls, &many[i]);
+		open_server(server_tls, &many[MANY + i]);
+	}
+	loop_hook_add(loop, &hook);
+	loop_timer_start(patience, NET_PATIENCE_MS * CLOCK_MS);
+	while (ready < 2 * MANY)
+		run_ms(1);
+	loop_timer_stop(patience);
+	assert_in_range(most_in_a_turn, 1, 8);
+	loop_hook_remove(loop, &hook);
+	for (i = 0; i < 2 * MANY; i++)
+		stream_close(&many[i].stream, ST_GONE);
+}
+
 static void
 test_closes_itself_when_ready(void **state)
 {
 	(void)state;
 	client.close_at[STREAM_READY] = true;
 	server.close_at[STREAM_INPUT] = true;
-	open_client(client_tls);
+	open_client(client_tls, &client);
 	stream_write_copy(client.stream, BYTES_LIT("first and last"));
-	open_server(server_tls);
+	open_server(server_tls, &server);
 	run_until(&server, STREAM_INPUT);
 	assert_null(client.stream);
 	assert_null(server.stream);
@@ -424,10 +480,10 @@ test_damaged_record(void **state)
 
 	/* through a middle man, who changes a byte */
 	(void)state;
-	open_client(client_tls);
+	open_client(client_tls, &client);
 	fd = net_accept(listening);
 	pair = net_connect(port);
-	open_server(server_tls);
+	open_server(server_tls, &server);
 	loop_timer_start(patience, NET_PATIENCE_MS * CLOCK_MS);
 	while (server.events[STREAM_READY] == 0 ||
 	    client.events[STREAM_READY] == 0) {
@@ -465,6 +521,8 @@ main(void)
 		TEST(test_each_is_told),
 		TEST(test_no_tls_there),
 		TEST(test_slow_hands),
+		TEST(test_late_because_of_us),
+		TEST(test_many_hands),
 		TEST(test_closes_itself_when_ready),
 		TEST(test_damaged_record),
 	};

@@ -76,6 +76,7 @@ struct tls {
 		struct tls_client_opts c;
 	} opts;
 	BIO_METHOD *bio;		/* owned */
+	char host[256];			/* that an upstream is asked for */
 	uint8_t alpn[ALPN_MAX];		/* as on the wire */
 	size_t alpn_n;
 	struct files *files;		/* owned */
@@ -925,6 +926,8 @@ tls_client_new(const struct tls_client_opts *o, struct tls **out,
 
 	if (!t)
 		return ST_NO_MEMORY;
+	assert(strlen(o->server_name) < sizeof(t->host));
+	memcpy(t->host, o->server_name, strlen(o->server_name));
 	t->opts.c = *o;
 	return complete(t, out, why);
 }
@@ -1098,7 +1101,6 @@ static enum status
 fill_conn(struct tls_conn *c)
 {
 	BIO *bio = BIO_new(c->tls->bio);
-	const struct tls_client_opts *o = &c->tls->opts.c;
 
 	c->ssl = SSL_new(c->setup->ctx);
 	if (!bio || !c->ssl) {
@@ -1115,7 +1117,7 @@ fill_conn(struct tls_conn *c)
 	SSL_set_connect_state(c->ssl);
 	/* an address is no name to be asked for (RFC 6066) */
 	if (X509_VERIFY_PARAM_get0_host(SSL_get0_param(c->ssl), 0) &&
-	    SSL_set_tlsext_host_name(c->ssl, o->server_name) != 1)
+	    SSL_set_tlsext_host_name(c->ssl, c->tls->host) != 1)
 		return ST_NO_MEMORY;
 	return ST_OK;
 }

@@ -52,7 +52,7 @@ struct tls_server_opts {
 struct tls_client_opts {
 	struct tls_opts common;		/* ca "": those that the system trusts */
 	const char *server_name;	/* asked for, and to be in the certificate: a
-					   host's name or an address */
+					   host's name or an address, < 256 bytes */
 };
 
 enum tls_file { TLS_CERTIFICATE, TLS_KEY, TLS_CA, TLS_CRL };

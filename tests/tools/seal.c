@@ -66,6 +66,7 @@ struct seal *
 seal_new(struct seal_side *side, int fd, const char *name)
 {
 	struct seal *s = calloc(1, sizeof(*s));
+	char asked[256];
 
 	if (s == NULL)
 		die("tls");
@@ -80,7 +81,9 @@ seal_new(struct seal_side *side, int fd, const char *name)
 	if (side->verify && !X509_VERIFY_PARAM_set1_ip_asc(
 	    SSL_get0_param(s->ssl), name) && !SSL_set1_host(s->ssl, name))
 		die(name);
-	(void)SSL_set_tlsext_host_name(s->ssl, name);
+	/* the macro would cast const away */
+	(void)snprintf(asked, sizeof(asked), "%s", name);
+	(void)SSL_set_tlsext_host_name(s->ssl, asked);
 	return s;
 }
 

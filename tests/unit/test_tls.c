@@ -242,6 +242,8 @@ raw_show(struct raw *r, const struct cert *c)
 static void
 raw_open(struct raw *r, const char *name)
 {
+	char asked[64];
+
 	if (r->ssl)	/* a session that ends in disorder is not resumed */
 		SSL_set_shutdown(r->ssl, SSL_SENT_SHUTDOWN |
 		    SSL_RECEIVED_SHUTDOWN);
@@ -253,8 +255,9 @@ raw_open(struct raw *r, const char *name)
 	SSL_set_bio(r->ssl, r->in, r->out);
 	SSL_set_app_data(r->ssl, r);
 	SSL_set_connect_state(r->ssl);
+	(void)snprintf(asked, sizeof(asked), "%s", name ? name : "");
 	if (name)
-		SSL_set_tlsext_host_name(r->ssl, name);
+		SSL_set_tlsext_host_name(r->ssl, asked);
 	if (r->session)
 		assert_int_equal(SSL_set_session(r->ssl, r->session), 1);
 }

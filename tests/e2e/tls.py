@@ -114,6 +114,7 @@ with rw.Case("TLS on both sides, with certificates on both") as t:
     t.equal([from_edge(relay, "site %d" % i) for i in range(2)],
             [100000, 100000], "edges are called by their certificates")
     t.equal(relay.metric("rwrelay_tls_failures_total"), 0, "nothing failed")
+    t.check(sink.summary()["connections"] <= 4, "connections are kept")
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         code, s = talk(relay, client(edges, sites[0], version))
         t.equal(code, 204, "%s is spoken" % s.version())

@@ -431,12 +431,15 @@ test_server_is_verified(void **state)
 	co.server_name = "relay.example";
 	cert_write(other_ca, "ca.pem");
 	expect(&co, &so, ST_CERT_UNKNOWN, ST_TLS_REFUSED);
-	/* the system trusts none of ours */
+	/* the system trusts none of ours, unless it is told to */
 	co.common.ca = "";
 	expect(&co, &so, ST_CERT_UNKNOWN, ST_TLS_REFUSED);
+	cert_write(ca, "ca.pem");
+	assert_int_equal(setenv("SSL_CERT_FILE", "ca.pem", 1), 0);
+	expect(&co, &so, ST_OK, ST_OK);
+	assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
 
 	co.common.ca = "ca.pem";
-	cert_write(ca, "ca.pem");
 	bad = cert_new(ca, &(struct cert_opts){ .san = "DNS:relay.example",
 		.from_s = -2 * CERTS_DAY, .to_s = -CERTS_DAY });
 	cert_write(bad, "relay.pem");
@@ -449,6 +452,49 @@ test_server_is_verified(void **state)
 	cert_write_key(bad, "relay.key", "w", NULL);
 	expect(&co, &so, ST_CERT_EXPIRED, ST_TLS_REFUSED);
 	cert_free(&bad);
+}
+
+/* An authority between the root and the certificate. */
+static void
+test_chains(void **state)
+{
+	struct tls_client_opts co = client_opts();
+	struct tls_server_opts so = server_opts();
+	struct cert *middle = cert_new(ca, &(struct cert_opts){ .cn = "middle",
+		.ca = true });
+	struct cert *leaf = cert_new(middle, &(struct cert_opts){ .cn = "leaf",
+		.san = "DNS:relay.example" });
+	static const char *const own[] = { "own.pem" };
+
+	(void)state;
+	cert_write(leaf, "relay.pem");
+	cert_write_key(leaf, "relay.key", "w", NULL);
+	cert_write(middle, "middle.pem");
+	expect(&co, &so, ST_CERT_UNKNOWN, ST_TLS_REFUSED);
+	co.common.ca = "middle.pem";
+	expect(&co, &so, ST_OK, ST_OK);
+	co.common.ca = "ca.pem";
+	assert_int_equal(system("cat relay.pem middle.pem >own.pem && "
+	    "cp own.pem relay.pem && cat relay.key >>own.pem"), 0);
+	expect(&co, &so, ST_OK, ST_OK);
+
+	/* the other way round, with a list of each */
+	co.common.certificate = own;
+	co.common.n_certificates = 1;
+	so.common.ca = "ca.pem";
+	expect(&co, &so, ST_OK, ST_OK);
+	so.crl = "crl.pem";
+	cert_write_crl(middle, NULL, CERTS_DAY, "crl.pem");
+	expect(&co, &so, ST_OK, ST_CERT_UNLISTED);
+	cert_write_crl(ca, NULL, CERTS_DAY, "root-crl.pem");
+	assert_int_equal(system("cat root-crl.pem >>crl.pem"), 0);
+	expect(&co, &so, ST_OK, ST_OK);
+	cert_write_crl(ca, middle, CERTS_DAY, "root-crl.pem");
+	cert_write_crl(middle, NULL, CERTS_DAY, "crl.pem");
+	assert_int_equal(system("cat root-crl.pem >>crl.pem"), 0);
+	expect(&co, &so, ST_OK, ST_CERT_REVOKED);
+	cert_free(&leaf);
+	cert_free(&middle);
 }
 
 static void
@@ -992,6 +1038,7 @@ main(void)
 		TEST(test_both_sides_agree),
 		TEST(test_versions),
 		TEST(test_server_is_verified),
+		TEST(test_chains),
 		TEST(test_garbage),
 		TEST(test_what_a_peer_may_ask),
 		TEST(test_clients_are_verified),

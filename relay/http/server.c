@@ -156,13 +156,23 @@ is_of_certificate(enum status why)
 /* Who has a certificate is an edge, and somebody should know; anybody else may send
  * anything. */
 static void
+tell_not_let_in(const struct http_conn *c, enum status why)
+{
+	const char *claim = stream_peer_claim(c->stream);
+	char subject[300];
+
+	log_at(is_of_certificate(why) ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+	    "edge-not-let-in", "peer=%s%s%s reason=%s why=\"%s\"",
+	    stream_peer_name(c->stream), claim ? " subject=" : "",
+	    claim ? log_quote(bytes_str(claim), subject, sizeof(subject)) : "",
+	    status_info(why)->word, status_info(why)->sentence);
+}
+
+static void
 failed(struct http_conn *c, enum status why)
 {
 	if (!c->proto)
-		log_at(is_of_certificate(why) ? LOG_LEVEL_WARN :
-		    LOG_LEVEL_DEBUG, "edge-not-let-in", "peer=%s reason=%s "
-		    "why=\"%s\"", stream_peer_name(c->stream),
-		    status_info(why)->word, status_info(why)->sentence);
+		tell_not_let_in(c, why);
 	conn_end(c, why == ST_CUT ? ST_GONE : why);
 }
 

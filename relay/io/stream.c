@@ -1082,6 +1082,12 @@ stream_peer_certified(const struct stream *s)
 	return s->tls ? tls_peer_name(s->tls) : NULL;
 }
 
+const char *
+stream_peer_claim(const struct stream *s)
+{
+	return s->tls ? tls_peer_claim(s->tls) : NULL;
+}
+
 struct bytes
 stream_protocol(const struct stream *s)
 {

@@ -74,6 +74,9 @@ const char *stream_peer_name(const struct stream *);
 /* The name in the certificate of a client that was verified; NULL: there is none, or the
  * certificate's is not asked for.  Borrowed from the stream; once it is READY. */
 const char *stream_peer_certified(const struct stream *);
+/* Who a client claims to be whose certificate would not do; NULL: it has shown none.
+ * Borrowed from the stream; once it has FAILED. */
+const char *stream_peer_claim(const struct stream *);
 /* What TLS has agreed on with the peer to speak (ALPN); n 0: nothing. */
 struct bytes stream_protocol(const struct stream *);
 enum status stream_why(const struct stream *);

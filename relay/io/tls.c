@@ -94,6 +94,7 @@ struct tls_conn {
 	struct bytes in;		/* fed and not read */
 	struct buf out;			/* sealed */
 	char *name;			/* owned; the client's, or NULL */
+	char *claim;			/* owned; of a certificate that failed */
 	bool ended;			/* tls_end was called */
 };
 
@@ -585,6 +586,28 @@ on_certificate(SSL *ssl, void *arg)
 	return n ? 1 : SSL_use_cert_and_key(ssl, p->cert, p->key, p->chain, 1);
 }
 
+static void
+note_claim(struct tls_conn *c, X509 *cert)
+{
+	char subject[256];
+
+	if (cert && !c->claim && X509_NAME_oneline(X509_get_subject_name(cert),
+	    subject, sizeof(subject)))
+		c->claim = strdup(subject);	/* out of memory: unknown */
+}
+
+/* OpenSSL's judgement stands. */
+static int
+on_verified(int fine, X509_STORE_CTX *x)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(x,
+	    SSL_get_ex_data_X509_STORE_CTX_idx());
+
+	if (!fine)
+		note_claim(SSL_get_app_data(ssl), X509_STORE_CTX_get0_cert(x));
+	return fine;
+}
+
 static bool
 set_up_common(struct reading *r)
 {
@@ -613,7 +636,7 @@ set_up_server(struct reading *r)
 	if (t->opts.s.verify == TLS_REQUIRED)
 		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_verify(ctx, *t->opts.common.ca ? verify : SSL_VERIFY_NONE,
-	    NULL);
+	    on_verified);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, t);
 	if (r->setup->n_pairs > 1)
 		SSL_CTX_set_cert_cb(ctx, on_certificate, r->setup);
@@ -1092,6 +1115,8 @@ name_client(struct tls_conn *c)
 		named = take_common_name(c, cert);
 	else if (c->tls->opts.s.naming == TLS_BY_SAN)
 		named = take_alt_name(c, cert);
+	if (!named)
+		note_claim(c, cert);
 	return named ? ST_OK : ST_CERT_NAME;
 }
 
@@ -1110,6 +1135,7 @@ fill_conn(struct tls_conn *c)
 	BIO_set_data(bio, c);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(c->ssl, bio, bio);
+	(void)SSL_set_app_data(c->ssl, c);	/* cannot fail: index 0 */
 	if (c->tls->server) {
 		SSL_set_accept_state(c->ssl);
 		return ST_OK;
@@ -1154,6 +1180,7 @@ tls_conn_free(struct tls_conn **at)
 	setup_give(c->tls, c->setup);
 	buf_fini(&c->out);
 	free(c->name);
+	free(c->claim);
 	free(c);
 }
 
@@ -1264,4 +1291,10 @@ const char *
 tls_peer_name(const struct tls_conn *c)
 {
 	return c->name;
+}
+
+const char *
+tls_peer_claim(const struct tls_conn *c)
+{
+	return c->claim;
 }

@@ -105,5 +105,7 @@ bool tls_is_server(const struct tls_conn *);
 struct bytes tls_protocol(const struct tls_conn *);
 /* The verified client's name, as opts.naming has it; NULL: none, or by address. */
 const char *tls_peer_name(const struct tls_conn *);
+/* The subject of a certificate that would not do, for the log; NULL: there was none. */
+const char *tls_peer_claim(const struct tls_conn *);
 
 #endif

@@ -140,7 +140,8 @@ with rw.Case("who is let in") as t:
         t.equal(status(relay, client(ca, party)), 0, "not let in: %s" % reason)
         rw.wait_for(lambda: closed(relay, reason) > before, 5)
         t.equal(closed(relay, reason), before + 1, "and counted")
-        t.check(any("reason=%s " % reason in l for l in
+        t.check(any("reason=%s " % reason in l and
+                    ("subject=" in l) == (party is not None) for l in
                     lines(relay, "edge-not-let-in")), "and told of")
     gone = ca.issue("gone")
     code, s = talk(relay, client(ca, gone))
@@ -160,6 +161,8 @@ with rw.Case("who is let in") as t:
             "nor with the session of before")
     rw.wait_for(lambda: closed(relay, "certificate-revoked") > 1, 5)
     t.equal(closed(relay, "certificate-revoked"), 2, "which is counted")
+    t.check('subject="/CN=gone"' in lines(relay, "edge-not-let-in")[-1],
+            "with the name that it has")
     t.equal(status(relay, client(ca, site)), 204, "the others are")
     s.sendall(b.post(b.snappy(GOOD), b.V1))
     t.check(s.recv(4096).startswith(b"HTTP/1.1 204"),

@@ -527,6 +527,13 @@ stream_peer_certified(const struct stream *s)
 	return NULL;
 }
 
+const char *
+stream_peer_claim(const struct stream *s)
+{
+	(void)s;
+	return NULL;
+}
+
 struct bytes
 stream_protocol(const struct stream *s)
 {

@@ -609,6 +609,31 @@ show(struct tls *t, const struct cert *c, char name[300])
 }
 
 static void
+test_claims(void **state)
+{
+	static const char *const own[] = { "edge.pem" };
+	struct tls_client_opts co = client_opts();
+	struct tls_server_opts so = server_opts();
+	struct tls *c, *s;
+	struct meeting m;
+
+	(void)state;
+	co.common.certificate = own;
+	co.common.n_certificates = 1;
+	c = new_client(&co);
+	cert_write(other_ca, "ca.pem");
+	so.common.ca = "ca.pem";
+	s = new_server(&so);
+	shake_hands(&m, c, s);
+	assert_int_equal(m.at_server, ST_CERT_UNKNOWN);
+	assert_string_equal(tls_peer_claim(m.server), "/CN=Site 7");
+	assert_null(tls_peer_name(m.server));
+	part(&m);
+	tls_free(&s);
+	tls_free(&c);
+}
+
+static void
 expect_name(struct tls *t, const struct cert_opts *o, enum status expected,
     const char *name)
 {
@@ -754,6 +779,7 @@ test_we_show_ours(void **state)
 	shake_hands(&m, c, s);
 	assert_int_equal(m.at_client, ST_OK);
 	assert_int_equal(m.at_server, ST_CERT_MISSING);
+	assert_null(tls_peer_claim(m.server));
 	(void)tls_open(m.client, byte, sizeof(byte), &n);
 	tls_feed(m.client, buf_bytes(tls_sealed(m.server)));
 	assert_int_equal(tls_open(m.client, byte, sizeof(byte), &n),
@@ -1042,6 +1068,7 @@ main(void)
 		TEST(test_garbage),
 		TEST(test_what_a_peer_may_ask),
 		TEST(test_clients_are_verified),
+		TEST(test_claims),
 		TEST(test_names),
 		TEST(test_revoked),
 		TEST(test_we_show_ours),

@@ -17,9 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/timing.h"
 #include "prw/v1.h"
 #include "series/codec_priv.h"
 #include "tools/capture.h"
@@ -58,36 +58,12 @@ static const char *const usual[] = { "server", "agent", "stale" };
 
 static int rounds = 1;
 
-static double
-now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 static void *
 must(void *p)
 {
 	if (!p)
 		errx(2, "out of memory");
 	return p;
-}
-
-/* What asking the time costs, to be taken off. */
-static double
-clock_ns(void)
-{
-	double least = 1e9, t0, t1;
-	int i;
-
-	for (i = 0; i < 1000; i++) {
-		t0 = now_ns();
-		t1 = now_ns();
-		least = t1 - t0 < least ? t1 - t0 : least;
-	}
-	return least;
 }
 
 /* ---- loading -------------------------------------------------------------- */
@@ -381,21 +357,6 @@ round_of(struct capture_run *c, struct figures *f, struct figures *fifth)
 }
 
 /* ---- telling -------------------------------------------------------------- */
-
-static int
-by_size(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static double
-median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), by_size);
-	return v[n / 2];
-}
 
 struct snappy_times {
 	double pack_ns, unpack_ns;

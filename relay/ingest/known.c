@@ -18,8 +18,8 @@ struct known_alias {
 void
 known_fini(struct known *k)
 {
-	free(k->keys);
-	free(k->last);
+	table_fini(&k->keys);
+	table_fini(&k->last);
 	free(k->slot);
 	free(k->alias);
 	*k = (struct known){ 0 };
@@ -28,7 +28,8 @@ known_fini(struct known *k)
 size_t
 known_size(const struct known *k)
 {
-	return (size_t)k->cap * (sizeof(*k->keys) + sizeof(*k->last)) +
+	return table_size(&k->keys, sizeof(struct hash128)) +
+	    table_size(&k->last, sizeof(struct last)) +
 	    (size_t)k->n_slots * sizeof(*k->slot) +
 	    (size_t)k->n_alias * sizeof(*k->alias);
 }
@@ -44,7 +45,7 @@ find_first(const struct known *k, struct hash128 key)
 		return SERIES_NONE;
 	for (i = (uint32_t)key.lo & mask; k->slot[i]; i = (i + 1) & mask) {
 		series = k->slot[i] - 1;
-		if (hash128_eq(k->keys[series], key))
+		if (hash128_eq(*known_key(k, series), key))
 			return series;
 	}
 	return SERIES_NONE;
@@ -55,29 +56,10 @@ enter(struct known *k, uint32_t series)
 {
 	uint32_t i, mask = k->n_slots - 1;
 
-	for (i = (uint32_t)k->keys[series].lo & mask; k->slot[i];
+	for (i = (uint32_t)known_key(k, series)->lo & mask; k->slot[i];
 	    i = (i + 1) & mask)
 		;
 	k->slot[i] = series + 1;
-}
-
-static bool
-grow_rows(struct known *k)
-{
-	/* half as much again: less is held in vain than by doubling */
-	uint32_t more = k->cap + k->cap / 2 + SLOTS_MIN;
-	struct hash128 *keys = realloc(k->keys, (size_t)more * sizeof(*keys));
-	struct last *last;
-
-	if (!keys)
-		return false;
-	k->keys = keys;
-	last = realloc(k->last, (size_t)more * sizeof(*last));
-	if (!last)
-		return false;
-	k->last = last;
-	k->cap = more;
-	return true;
 }
 
 bool
@@ -86,7 +68,8 @@ known_room(struct known *k)
 	uint32_t series, more;
 	uint32_t *slot;
 
-	if (k->n == k->cap && !grow_rows(k))
+	if (!table_grow(&k->keys, sizeof(struct hash128), k->n + 1) ||
+	    !table_grow(&k->last, sizeof(struct last), k->n + 1))
 		return false;
 	if ((uint64_t)k->n * 4 < (uint64_t)k->n_slots * 3)
 		return true;
@@ -105,9 +88,9 @@ known_room(struct known *k)
 void
 known_add(struct known *k, struct hash128 key)
 {
-	assert(k->n < k->cap);
-	k->keys[k->n] = key;
-	k->last[k->n] = (struct last){ .kind = LAST_NONE };
+	assert(k->n < k->keys.n && k->n < k->last.n);
+	*known_key(k, k->n) = key;
+	*last_at(&k->last, k->n) = (struct last){ .kind = LAST_NONE };
 	enter(k, k->n++);
 }
 

@@ -1,8 +1,9 @@
 /* known.h - the series of an edge, found by the hashes of their label blocks.
  * SPDX-License-Identifier: Apache-2.0
  *
- * `keys` has for each series the hash of the block that it was first seen with, and
- * `slot` is an open-addressing table of series by it.  A block that is not in order, or
+ * `keys` has for each series the hash of the block that it was first seen with, `last`
+ * what it was given last; both grow by chunks, so that little is held in vain and
+ * nothing is moved.  `slot` is an open-addressing table of series by it.  A block that is not in order, or
  * has empty values, may come in many forms: such a series is also entered in `alias`
  * under a canonical hash of its sorted labels, and under other forms as they come.
  * Series are numbered from 0.  Zero-initialised is empty.                   */
@@ -16,13 +17,14 @@
 #include "base/hash.h"
 #include "ingest/repeat.h"
 #include "series/batch.h"
+#include "series/store.h"
 
 struct known_alias;
 
 struct known {
-	struct hash128 *keys;		/* owned, by series */
-	struct last *last;		/* owned, by series */
-	uint32_t n, cap;
+	struct table keys;		/* struct hash128, by series */
+	struct table last;		/* struct last, by series */
+	uint32_t n;
 	uint32_t *slot;			/* owned; series + 1, 0: empty */
 	uint32_t n_slots;		/* a power of two */
 	struct known_alias *alias;	/* owned */
@@ -42,10 +44,16 @@ void known_add_alias(struct known *, struct hash128 key, uint32_t series);
 uint32_t known_find_alias(const struct known *, struct hash128 key);
 uint32_t known_find(const struct known *, struct hash128 key);
 
+static inline struct hash128 *
+known_key(const struct known *k, uint32_t series)
+{
+	return table_at(&k->keys, sizeof(struct hash128), series);
+}
+
 static inline bool
 known_is(const struct known *k, uint32_t series, struct hash128 key)
 {
-	return series < k->n && hash128_eq(k->keys[series], key);
+	return series < k->n && hash128_eq(*known_key(k, series), key);
 }
 
 size_t known_size(const struct known *);

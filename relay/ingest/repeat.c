@@ -6,7 +6,7 @@
 
 /* One request being looked through. */
 struct pass {
-	struct last *last;
+	const struct table *last;
 	uint32_t as;			/* the number it came under before, or 0 */
 	uint32_t number;		/* its own */
 };
@@ -23,7 +23,7 @@ is_repeat(const struct pass *p, const struct last *l, struct last now)
 static inline bool
 keep(const struct pass *p, uint32_t series, struct last now)
 {
-	struct last *l = &p->last[series];
+	struct last *l = last_at(p->last, series);
 
 	if (is_repeat(p, l, now))
 		return false;
@@ -98,7 +98,7 @@ take_exemplars(const struct pass *p, struct batch *b)
 
 	for (i = 0; i < b->n_exemplars; i++) {
 		const struct batch_exemplar *x = &b->exemplars[i];
-		struct last *l = &p->last[x->series];
+		struct last *l = last_at(p->last, x->series);
 
 		if (p->as && l->request == p->as)
 			continue;
@@ -138,7 +138,7 @@ enter(struct repeats *r, uint32_t place, struct hash128 body)
 
 struct batch_counts
 repeats_take(struct repeats *r, const struct hash_key *key,
-    struct hash128 body, struct last *last, struct batch *b)
+    struct hash128 body, const struct table *last, struct batch *b)
 {
 	uint32_t place = place_of(r, body);
 	struct pass p = { .last = last };
@@ -160,11 +160,11 @@ repeats_take(struct repeats *r, const struct hash_key *key,
 }
 
 void
-repeats_forget(struct repeats *r, struct last *last, uint32_t n)
+repeats_forget(struct repeats *r, const struct table *last, uint32_t n)
 {
 	uint32_t i;
 
 	memset(r->request, 0, sizeof(r->request));
 	for (i = 0; i < n; i++)
-		last[i] = (struct last){ .kind = LAST_NONE };
+		*last_at(last, i) = (struct last){ .kind = LAST_NONE };
 }

@@ -16,6 +16,7 @@
 
 #include "base/hash.h"
 #include "series/batch.h"
+#include "series/store.h"
 
 enum last_kind { LAST_NONE, LAST_SAMPLE, LAST_HISTOGRAM };
 
@@ -26,6 +27,13 @@ struct last {
 	uint32_t request;		/* by this one; 0: by none */
 	uint32_t kind;			/* enum last_kind */
 };
+
+/* Of a table of struct last, by series. */
+static inline struct last *
+last_at(const struct table *last, uint32_t series)
+{
+	return table_at(last, sizeof(struct last), series);
+}
 
 /* As many as a sender has under way at once, with room. */
 #define REPEAT_REQUESTS 64
@@ -44,9 +52,9 @@ struct repeats {
  * of its series.  `body` is the hash of the request as it came; `last` is by series,
  * `key` for the hashes of histograms. */
 struct batch_counts repeats_take(struct repeats *, const struct hash_key *key,
-    struct hash128 body, struct last *last, struct batch *);
+    struct hash128 body, const struct table *last, struct batch *);
 
 /* What was taken for stored may not be: nothing from before is known any more. */
-void repeats_forget(struct repeats *, struct last *last, uint32_t n);
+void repeats_forget(struct repeats *, const struct table *last, uint32_t n);
 
 #endif

@@ -158,11 +158,15 @@ static void
 take_over(struct session *s, struct hash128 key, uint32_t id)
 {
 	uint32_t was = known_find(&s->before, key);
+	struct last *last;
 
-	if (was == SERIES_NONE || s->before.last[was].kind == LAST_NONE)
+	if (was == SERIES_NONE)
 		return;
-	s->now.last[id] = s->before.last[was];
-	s->before.last[was].kind = LAST_NONE;
+	last = last_at(&s->before.last, was);
+	if (last->kind == LAST_NONE)
+		return;
+	*last_at(&s->now.last, id) = *last;
+	last->kind = LAST_NONE;
 	if (--s->unmet == 0)
 		known_fini(&s->before);
 }
@@ -233,15 +237,18 @@ static enum status
 find(struct session *s, const struct batch *b, struct batch_entry *e,
     uint32_t before)
 {
-	uint32_t guess = SERIES_NONE;
-
 	if (e->refused != ST_OK)
 		return ST_OK;
-	if (before != SERIES_NONE)
-		guess = encoder_next(s->encoder, before);
-	if (known_is(&s->now, guess, e->key)) {
-		e->id = guess;
+	/* The next number is looked at first, though it may not be what followed
+	 * the last time: it is there without a load that waits for the one
+	 * before it.  (0 after SERIES_NONE.) */
+	e->id = before + 1;
+	if (known_is(&s->now, e->id, e->key))
 		return ST_OK;
+	if (before != SERIES_NONE) {
+		e->id = encoder_next(s->encoder, before);
+		if (known_is(&s->now, e->id, e->key))
+			return ST_OK;
 	}
 	e->id = known_find(&s->now, e->key);
 	return e->id == SERIES_NONE ? meet(s, b, e) : ST_OK;
@@ -259,7 +266,7 @@ restart(struct session *s, uint64_t epoch)
 	s->now = (struct known){ 0 };
 	s->unmet = 0;
 	for (i = 0; i < s->before.n; i++)
-		s->unmet += s->before.last[i].kind != LAST_NONE;
+		s->unmet += last_at(&s->before.last, i)->kind != LAST_NONE;
 	if (!s->unmet)
 		known_fini(&s->before);
 	encoder_restart(s->encoder);
@@ -301,7 +308,7 @@ session_encode(struct session *s, struct batch *b, struct hash128 body,
 		return st;
 	batch_settle(b);
 	r->repeated = repeats_take(&s->repeats, &s->canonical, body,
-	    s->now.last, b);
+	    &s->now.last, b);
 	if (!b->n_samples && !b->n_histograms && !b->n_exemplars &&
 	    !b->n_metadata)
 		return ST_END;
@@ -320,7 +327,7 @@ session_encode(struct session *s, struct batch *b, struct hash128 body,
 void
 session_forget(struct session *s)
 {
-	repeats_forget(&s->repeats, s->now.last, s->now.n);
+	repeats_forget(&s->repeats, &s->now.last, s->now.n);
 	known_fini(&s->before);
 	s->unmet = 0;
 }

@@ -293,6 +293,25 @@ metadata(struct scan *s, struct bytes msg)
 	return ST_OK;
 }
 
+/* As field_next, of any kind; in line: a series of usual length. */
+static inline bool
+next(struct reader *r, struct field *f)
+{
+	const uint8_t *p = r->p;
+	size_t n;
+
+	if (r->end - p > 3 && p[0] == TAG_LEN(1) && p[1] >= 0x80 && p[2] < 0x80) {
+		n = (p[1] & 0x7fU) | (size_t)p[2] << 7;
+		if ((size_t)(r->end - p) - 3 >= n) {
+			f->tag = TAG_LEN(1);
+			f->span = bytes_of(p + 3, n);
+			r->p = p + 3 + n;
+			return true;
+		}
+	}
+	return field_next(r, f);
+}
+
 enum status
 v1_scan(struct bytes body, const struct hash_key *key, struct batch *b)
 {
@@ -303,7 +322,7 @@ v1_scan(struct bytes body, const struct hash_key *key, struct batch *b)
 
 	st = scan_begin(&s, body, key, b, SERIES_BYTES);
 	b->labels = labels;
-	while (st == ST_OK && field_next(&r, &f)) {
+	while (st == ST_OK && next(&r, &f)) {
 		if (f.tag == TAG_LEN(1))
 			st = series(&s, f.span);
 		else if (f.tag == TAG_LEN(3))

@@ -22,6 +22,7 @@
 #include "base/metric.h"
 #include "spool/spool_priv.h"
 
+#define SHARE 4				/* of the file may be reserved ahead */
 #define GATHER 512			/* records in one system call, two vectors each */
 
 static_assert(2 * GATHER <= IOV_MAX, "a gathered write is one call");
@@ -238,14 +239,26 @@ segment_fit(struct segment *s, uint64_t most, uint64_t *bytes)
 	return excess;
 }
 
+/* How much to reserve now: beside what little a quiet edge sends, two megabytes of room
+ * would be most of what the spool takes. */
+static uint64_t
+step_of(const struct segment *s)
+{
+	uint64_t step = s->end / SHARE / SPOOL_BLOCK * SPOOL_BLOCK;
+
+	if (step < SEGMENT_RESERVE)
+		step = SEGMENT_RESERVE;
+	return step < s->o.step ? step : s->o.step;
+}
+
 enum status
 segment_ahead(struct segment *s, uint64_t most)
 {
 	const struct disk_ops *d = s->o.disk;
-	uint64_t size = s->size + s->o.step;
+	uint64_t step = step_of(s), size = s->size + step;
 	enum status st;
 
-	if (s->size - s->end >= s->o.step / 2 || size > most)
+	if (s->size - s->end >= step / 2 || size > most)
 		return ST_OK;
 	st = d->allocate(d->arg, s->file, size);
 	if (st == ST_OK)
@@ -258,12 +271,12 @@ static enum status
 make_room(struct segment *s, uint64_t end)
 {
 	const struct disk_ops *d = s->o.disk;
-	uint64_t size = s->size;
+	uint64_t size = s->size, step = step_of(s);
 	enum status st;
 
 	if (end <= size)
 		return ST_OK;
-	size += (end - size + s->o.step - 1) / s->o.step * s->o.step;
+	size += (end - size + step - 1) / step * step;
 	if (size > s->most)
 		size = s->most > end ? s->most : end;
 	st = d->allocate(d->arg, s->file, size);

@@ -11,12 +11,16 @@
 
 struct segment;
 
+#define SEGMENT_RESERVE (UINT64_C(64) << 10)
+
 struct segment_opts {
 	const struct disk_ops *disk;	/* borrowed */
 	const char *directory;		/* the spool's; borrowed */
 	uint64_t number;
 	uint64_t reserve;		/* bytes reserved at first */
-	uint64_t step;			/* and at a time from then on */
+	uint64_t step;			/* and at a time from then on, at most: a
+					   part of what is there, but no less than
+					   SEGMENT_RESERVE */
 	enum spool_sync sync;
 	spool_edge_fn *edge_of;		/* NULL: edges are not counted */
 	bool aside;			/* not in the metrics of the spool */

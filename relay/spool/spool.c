@@ -32,7 +32,6 @@
 #define PROBE_FIRST (CLOCK_S / 2)
 #define PROBE_MAX (15 * CLOCK_S)
 #define EXPIRY_MAX (60 * CLOCK_S)
-#define BLOCK UINT64_C(4096)
 #define STEP_MAX (UINT64_C(4) << 20)
 
 /* What a series costs a segment before it costs as little as it can, its description
@@ -157,7 +156,7 @@ update_view(struct spool *s, struct slot *slot)
 	uint64_t size = segment_size(slot->segment);
 
 	shelf_set_size(&s->shelf, slot->view,
-	    (size + BLOCK - 1) / BLOCK * BLOCK);
+	    (size + SPOOL_BLOCK - 1) / SPOOL_BLOCK * SPOOL_BLOCK);
 	slot->view->last_ms = segment_last_ms(slot->segment);
 	atomic_store(&slot->view->end, segment_end(slot->segment));
 }
@@ -320,7 +319,8 @@ roll(struct spool *s)
 		.directory = s->directory,
 		.number = s->highest + 1,
 		/* At the limit it is only there to let the last one end. */
-		.reserve = s->full ? 0 : s->step,
+		.reserve = s->full ? 0 : s->step < SEGMENT_RESERVE ? s->step :
+		    SEGMENT_RESERVE,
 		.step = s->step,
 		.sync = s->o.sync,
 		.edge_of = s->o.edge_of,
@@ -417,13 +417,13 @@ static uint64_t
 most_of(struct spool *s, const struct slot *slot)
 {
 	size_t segments;
-	uint64_t others = shelf_size(&s->shelf, &segments) + BLOCK;
+	uint64_t others = shelf_size(&s->shelf, &segments) + SPOOL_BLOCK;
 
 	if (slot)
 		others -= slot->view->size;
 
 	return others < s->o.size_bytes ?
-	    (s->o.size_bytes - others) / BLOCK * BLOCK : 0;
+	    (s->o.size_bytes - others) / SPOOL_BLOCK * SPOOL_BLOCK : 0;
 }
 
 /* Bytes that records may still take before the limit. */
@@ -805,9 +805,9 @@ set_limits(struct spool *s)
 	/* Room comes back by whole segments. */
 	if (s->o.segment_bytes > least)
 		s->o.segment_bytes = least;
-	s->step = s->o.segment_bytes / 8 / BLOCK * BLOCK;
-	if (s->step < BLOCK)
-		s->step = BLOCK;
+	s->step = s->o.segment_bytes / 8 / SPOOL_BLOCK * SPOOL_BLOCK;
+	if (s->step < SPOOL_BLOCK)
+		s->step = SPOOL_BLOCK;
 	if (s->step > STEP_MAX)
 		s->step = STEP_MAX;
 	if (!s->o.max_age_ns)

@@ -25,6 +25,9 @@ void spool_path_named(char to[SPOOL_PATH_MAX], const char *directory,
 uint64_t spool_path_number(const char *name, const char *suffix);
 bool spool_name_fits(const char *name);
 
+/* What a file takes of the disk is a multiple of it. */
+#define SPOOL_BLOCK UINT64_C(4096)
+
 /* ---- cursor.c ------------------------------------------------------------------ */
 
 struct cursor_state;

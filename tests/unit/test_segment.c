@@ -29,13 +29,12 @@ static struct scan scan;
 static uint8_t data[100000];
 
 static int
-setup(void **state)
+setup_step(uint64_t reserve, uint64_t step)
 {
 	struct segment_opts o = { .directory = DIR, .number = NUMBER,
-		.reserve = 8192, .step = 4096, .sync = SPOOL_SYNC_ALWAYS };
+		.reserve = reserve, .step = step, .sync = SPOOL_SYNC_ALWAYS };
 	size_t i;
 
-	(void)state;
 	disk = disk_ram_new();
 	o.disk = disk_ram_ops(disk);
 	for (i = 0; i < sizeof(data); i++)
@@ -43,6 +42,20 @@ setup(void **state)
 	assert_int_equal(segment_create(&o, &segment), ST_OK);
 	scan_init(&scan, o.disk);
 	return 0;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	return setup_step(8192, 4096);
+}
+
+static int
+setup_large(void **state)
+{
+	(void)state;
+	return setup_step(SEGMENT_RESERVE, 2 << 20);
 }
 
 static int
@@ -303,6 +316,27 @@ records_hold_in_their_place_only(void **state)
 	assert_int_equal(scan_open(&scan, PATH, NUMBER + 1), ST_DAMAGED);
 }
 
+/* Room ahead of what is there: 64 KiB at least, then a quarter more, until it is a
+ * step. */
+static void
+reserved_by_what_is_there(void **state)
+{
+	uint64_t end, ahead, most = 0;
+
+	(void)state;
+	assert_int_equal(segment_size(segment), SEGMENT_RESERVE);
+	do {
+		assert_int_equal(commit(1, sizeof(data)), ST_OK);
+		assert_int_equal(segment_ahead(segment, UINT64_MAX), ST_OK);
+		end = segment_end(segment);
+		ahead = segment_size(segment) - end;
+		assert_true(ahead >= SEGMENT_RESERVE / 2);
+		assert_true(ahead <= SEGMENT_RESERVE + end / 2);
+		most = ahead > most ? ahead : most;
+	} while (end < 16 << 20);
+	assert_in_range(most, 2 << 20, 4 << 20);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -317,6 +351,8 @@ main(void)
 		T(recovery_tells_damage_from_a_torn_tail),
 		T(verifying_finds_what_is_damaged),
 		T(records_hold_in_their_place_only),
+		cmocka_unit_test_setup_teardown(reserved_by_what_is_there,
+		    setup_large, teardown),
 	};
 
 	fake_clock_init();

@@ -42,6 +42,7 @@ struct cursor {
 	unsigned slot;			/* that puts go to */
 	bool settled;			/* the other slot is on the disk */
 	bool dirty;			/* put since the last sync */
+	bool blank[2];			/* slots, when it was opened */
 	uint8_t *room;			/* owned, SLOT bytes */
 };
 
@@ -170,6 +171,7 @@ load(struct cursor *c, struct cursor_state *state)
 			return st;
 		if (slot[i] == SLOT_LATER)
 			return ST_BAD_FORMAT;
+		c->blank[i] = slot[i] == SLOT_BLANK;
 	}
 	if (slot[0] == SLOT_BAD && slot[1] == SLOT_BAD)
 		return ST_BAD_FORMAT;
@@ -258,6 +260,21 @@ settle(struct cursor *c)
 	return ST_OK;
 }
 
+/* A block of each slot is taken while there is one: on a full disk it is by a put that
+ * segments go, and only then is there room again. */
+static void
+reserve(struct cursor *c)
+{
+	struct iovec iov = { .iov_base = c->room, .iov_len = SPOOL_BLOCK };
+	unsigned i;
+
+	memset(c->room, 0, SPOOL_BLOCK);
+	for (i = 0; i < 2; i++)
+		if (c->blank[i])
+			(void)c->disk->write(c->disk->arg, c->file, i * SLOT,
+			    &iov, 1); /* or a put finds out */
+}
+
 enum status
 cursor_open(const struct disk_ops *disk, const char *directory,
     const char *name, struct cursor **out, struct cursor_state *state)
@@ -273,6 +290,7 @@ cursor_open(const struct disk_ops *disk, const char *directory,
 		    "the spool is sent again\"", directory, name);
 	if (st != ST_OK)
 		return st;
+	reserve(c);
 	if (!c->settled)
 		(void)settle(c); /* else before the first put */
 	*out = c;

@@ -244,6 +244,25 @@ a_torn_first_put_is_a_new_cursor(void **state)
 }
 
 static void
+a_full_disk_takes_a_position(void **state)
+{
+	uint64_t n;
+
+	(void)state;
+	assert_int_equal(open_it(), ST_OK);
+	cursor_close(&cursor);
+	disk_ram_limit(disk, disk_ram_used(disk));
+	assert_int_equal(open_it(), ST_OK);
+	for (n = 1; n < 20; n++) {
+		put(n);
+		assert_int_equal(cursor_sync(cursor), ST_OK);
+	}
+	cursor_close(&cursor);
+	assert_int_equal(open_it(), ST_OK);
+	expect(19);
+}
+
+static void
 names_are_plain(void **state)
 {
 	static const char *const bad[] = { "", "a/b", "..", ".x", "a b",
@@ -269,6 +288,7 @@ main(void)
 		T(the_largest_fits),
 		T(damage_is_seen),
 		T(a_torn_first_put_is_a_new_cursor),
+		T(a_full_disk_takes_a_position),
 		T(names_are_plain),
 	};
 

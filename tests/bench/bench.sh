@@ -113,13 +113,13 @@ start_vmagent() {
 turn() {
 	local relay_port sink_port admin_port relay acked got before i ticks elapsed
 
-	rm -rf "$run/spool"
+	rm -rf "$run/spool" "$run"/*.out	# of the turn before
 	port; relay_port=$REPLY
 	port; admin_port=$REPLY
 	$here "$tools/rwsink" --summary "$run/sum" >"$run/sink.out" 2>&1 &
 	pids="$! $pids"
 	for i in $(seq 100); do
-		sink_port=$(value listen <"$run/sink.out")
+		sink_port=$(value listen 2>/dev/null <"$run/sink.out")
 		[ -n "$sink_port" ] && break
 		sleep 0.05
 	done

@@ -150,7 +150,7 @@ learn_zeros(struct series *s)
 		s->mode = MODE(MODE_POWER, fewest);
 		s->m >>= fewest;
 		s->delta >>= fewest;
-		s->mean >>= fewest;
+		s->mean >>= fewest < 31 ? fewest : 31; /* it has 32 bits */
 		s->cost[0] = s->cost[1] = s->cost[2] = 0;
 		s->length = s->length > fewest * 4 ?
 		    (uint8_t)(s->length - fewest * 4) : 0;

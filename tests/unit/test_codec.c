@@ -373,7 +373,7 @@ values_change_their_nature(void **state)
 	(void)define(&p, "a");
 	for (kind = 0; kind < 40; kind++) {
 		for (i = 0; i < 30; i++) {
-			switch (kind % 8) {
+			switch (kind % 9) {
 			case 0: v += 4096; break;
 			case 1: v += 1; break;
 			case 2: v += 0.125; break;
@@ -381,6 +381,7 @@ values_change_their_nature(void **state)
 			case 4: v *= 1.0000001; break;
 			case 5: v = -v; break;
 			case 6: v = i * 1e18; break;
+			case 7: v = i * 0x1p40; break;
 			default: v = v > -1e15 && v < 1e15 ?
 			    (double)(int64_t)v : 12345; break;
 			}

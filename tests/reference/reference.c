@@ -38,6 +38,8 @@ struct plain_series {
 	struct batch_metadata metadata;
 	bool has_metadata, metadata_is_text;
 	bool bad_symbol;
+	bool bad_label;			/* 1.0: no message after all */
+	bool bare;			/* 2.0: no reference */
 };
 
 struct plain {
@@ -130,6 +132,18 @@ is_exemplar_label(const struct label *l)
 		(h)->custom_bits[k] = bits_of((m)->custom_values[k]);	\
 } while (0)
 
+/* protobuf-c takes fields of number 0, which are none. */
+static bool
+has_field_zero(const ProtobufCMessage *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_unknown_fields; i++)
+		if (m->unknown_fields[i].tag == 0)
+			return true;
+	return false;
+}
+
 static void
 plain_v1_series(struct plain *p, const Prometheus__TimeSeries *m,
     struct plain_series *x)
@@ -140,9 +154,12 @@ plain_v1_series(struct plain *p, const Prometheus__TimeSeries *m,
 
 	x->n_labels = m->n_labels;
 	x->labels = take(p, m->n_labels, sizeof(*x->labels));
-	for (i = 0; i < m->n_labels; i++)
+	for (i = 0; i < m->n_labels; i++) {
 		x->labels[i] = (struct label){ text(m->labels[i]->name),
 			text(m->labels[i]->value) };
+		if (has_field_zero(&m->labels[i]->base))
+			x->bad_label = true;
+	}
 	x->n_samples = m->n_samples;
 	x->samples = take(p, m->n_samples, sizeof(*x->samples));
 	x->starts = take(p, m->n_samples, sizeof(*x->starts));
@@ -307,6 +324,7 @@ plain_v2_series(struct plain *p, const v2_request *req, const v2_series *m,
 	if (!plain_v2_metadata(p, req, m, x))
 		return false;
 	x->n_labels = m->n_labels_refs / 2;
+	x->bare = m->n_labels_refs == 0;
 	if (!symbol_labels(p, req, m->labels_refs, m->n_labels_refs, &x->labels))
 		x->bad_symbol = true;
 	x->n_samples = m->n_samples;
@@ -553,7 +571,11 @@ check_series(const struct batch *b, struct place *at, struct plain_series *x,
 	}
 	if (points == 0 && !metadata)
 		return;
-	fine = fine_labels(x) && !x->bad_symbol;
+	if (x->bare && !metadata) {
+		*refused += points;
+		return;
+	}
+	fine = fine_labels(x) && !x->bad_symbol && !x->bad_label;
 	e = &b->entries[at->entries];
 	if (at->entries == b->n_entries || !same_labels(b, e, x, fine) ||
 	    !same_points(b, at, x)) {

@@ -38,7 +38,7 @@ struct plain_series {
 	struct batch_metadata metadata;
 	bool has_metadata, metadata_is_text;
 	bool bad_symbol;
-	bool bad_label;			/* 1.0: no message after all */
+	bool odd_label;			/* 1.0: with fields that nobody knows */
 	bool bare;			/* 2.0: no reference */
 };
 
@@ -132,18 +132,6 @@ is_exemplar_label(const struct label *l)
 		(h)->custom_bits[k] = bits_of((m)->custom_values[k]);	\
 } while (0)
 
-/* protobuf-c takes fields of number 0, which are none. */
-static bool
-has_field_zero(const ProtobufCMessage *m)
-{
-	size_t i;
-
-	for (i = 0; i < m->n_unknown_fields; i++)
-		if (m->unknown_fields[i].tag == 0)
-			return true;
-	return false;
-}
-
 static void
 plain_v1_series(struct plain *p, const Prometheus__TimeSeries *m,
     struct plain_series *x)
@@ -157,8 +145,8 @@ plain_v1_series(struct plain *p, const Prometheus__TimeSeries *m,
 	for (i = 0; i < m->n_labels; i++) {
 		x->labels[i] = (struct label){ text(m->labels[i]->name),
 			text(m->labels[i]->value) };
-		if (has_field_zero(&m->labels[i]->base))
-			x->bad_label = true;
+		if (m->labels[i]->base.n_unknown_fields)
+			x->odd_label = true;
 	}
 	x->n_samples = m->n_samples;
 	x->samples = take(p, m->n_samples, sizeof(*x->samples));
@@ -494,6 +482,17 @@ same_labels(const struct batch *b, const struct batch_entry *e,
 	return n == x->n_labels;
 }
 
+/* protobuf-c takes fields of number 0, and of numbers past 2^29 as others.  Within a
+ * label that shows no earlier than here. */
+static bool
+is_no_message(const struct batch *b, const struct batch_entry *e)
+{
+	static struct label got[BATCH_LABELS_MAX];
+	uint32_t n;
+
+	return b->labels(b, e, got, BATCH_LABELS_MAX, &n) == ST_BAD_PROTOBUF;
+}
+
 /* Moves past the series' points if the batch has them next. */
 static bool
 same_points(const struct batch *b, struct place *at,
@@ -575,8 +574,10 @@ check_series(const struct batch *b, struct place *at, struct plain_series *x,
 		*refused += points;
 		return;
 	}
-	fine = fine_labels(x) && !x->bad_symbol && !x->bad_label;
+	fine = fine_labels(x) && !x->bad_symbol;
 	e = &b->entries[at->entries];
+	if (x->odd_label && at->entries < b->n_entries && is_no_message(b, e))
+		fine = false;
 	if (at->entries == b->n_entries || !same_labels(b, e, x, fine) ||
 	    !same_points(b, at, x)) {
 		/* not entered at all: only what has no name */

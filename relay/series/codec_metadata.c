@@ -323,11 +323,29 @@ make_items(struct encoder *e, const struct batch *b)
 	return items;
 }
 
+/* Room for what series have of their own.  A sender of 1.0 never asks for it. */
+static bool
+grow_own(struct stream *s)
+{
+	return table_grow(&s->own, sizeof(uint32_t), s->series.n);
+}
+
+static bool
+has_own(const struct batch *b)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->n_metadata; i++)
+		if (b->metadata[i].series != SERIES_NONE)
+			return true;
+	return false;
+}
+
 enum status
 prepare_metadata(struct encoder *e, const struct batch *b)
 {
 	e->n_entries_sent = e->entries.n;
-	if (!table_grow(&e->stream.own, sizeof(uint32_t), e->stream.series.n))
+	if (has_own(b) && !grow_own(&e->stream))
 		return ST_NO_MEMORY;
 	e->items = make_items(e, b);
 	return e->items ? ST_OK : ST_NO_MEMORY;
@@ -652,6 +670,8 @@ get_item(struct decoder *d, struct record_reader *r, struct arena *a,
 	enum status st;
 
 	*m = (struct batch_metadata){ .series = SERIES_NONE };
+	if (own && !grow_own(s))
+		return ST_NO_MEMORY;
 	if (own && get_item_series(s, r, &m->series))
 		return take_entry(d, *own_of(s, m->series) - 1, own, m);
 	if (r->bad)
@@ -678,8 +698,7 @@ get_metadata(struct decoder *d, struct record_reader *r, struct batch *b)
 	enum status st = ST_OK;
 
 	b->metadata = arena_take_array(b->arena, n, sizeof(*b->metadata));
-	if (!b->metadata ||
-	    !table_grow(&s->own, sizeof(uint32_t), s->series.n))
+	if (!b->metadata)
 		return ST_NO_MEMORY;
 	for (i = 0; i < n && st == ST_OK; i++) {
 		st = get_item(d, r, b->arena, &b->metadata[i]);

@@ -455,7 +455,7 @@ tell(const char *path, const struct figures *f)
 	printf("  session, bytes/series: %.1f (heap %.1f), text of labels %.1f, "
 	    "without it %.1f\n", (double)f->session_bytes / series,
 	    (double)f->heap_bytes / series, (double)f->text_bytes / series,
-	    (double)(f->heap_bytes - f->text_bytes) / series);
+	    (double)(f->session_bytes - f->text_bytes) / series);
 }
 
 static void

@@ -52,7 +52,6 @@
 #define PARK_AFTER 3			/* refusals in a row, while others pass */
 #define HUNGRY_MS 60000			/* whoever sent since may send soon */
 #define FLOW_IDLE_NS (300 * CLOCK_S)
-#define OUTAGE_NS (8 * CLOCK_S)		/* what was taken before it tells nothing */
 
 enum fwd_state {
 	FWD_LIVE,
@@ -84,6 +83,7 @@ struct forwarder {
 	int64_t held_since;		/* 0: not */
 	enum status held_why;		/* as last logged */
 	int held_http;
+	bool away;			/* not only asked too much */
 	uint64_t delivered;		/* requests */
 	bool disorder;			/* it was said that it wants strict order */
 
@@ -248,8 +248,9 @@ answered(struct forwarder *f)
 	if (f->held_since) {
 		log_info("upstream-back", "upstream=%s after=%.1fs",
 		    f->opts.name, (double)(now - f->held_since) / 1e9);
-		if (now - f->held_since > OUTAGE_NS)
+		if (f->away)
 			pacer_back(&f->pacer, now);
+		f->away = false;
 		f->held_since = 0;
 	}
 	/* an answer to what was sent before the gate closed opens nothing */
@@ -579,6 +580,7 @@ later(struct forwarder *f, struct lane *l, enum status st,
 	}
 	if (o->parked)
 		park(f, o, c, 0, 0);
+	f->away = f->away || !a || (f->state == FWD_DOWN && a->status != 429);
 	if (f->state == FWD_DOWN)
 		pacer_never_mind(&f->pacer);
 	else if (is_open(f) && (st == ST_TIMEOUT || (a && (a->status == 429 ||

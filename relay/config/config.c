@@ -191,10 +191,11 @@ fill(struct load *l, const char *section, size_t i, void *out)
 
 /* The title of section i, which is named; checked. */
 static enum status
-fill_name(struct load *l, const char *section, size_t i, const char **out)
+fill_title(struct load *l, const char *section, size_t i,
+    const char *(*check)(const char *), const char **out)
 {
 	struct place at = grammar_place(l->file, section, i, NULL, 0);
-	const char *wrong = check_name(at.title), *title = at.title;
+	const char *wrong = check(at.title), *title = at.title;
 	char shown[80];
 
 	if (wrong) {
@@ -204,6 +205,12 @@ fill_name(struct load *l, const char *section, size_t i, const char **out)
 	}
 	*out = arena_copy(l->c->memory, title, strlen(title) + 1);
 	return *out ? ST_OK : ST_NO_MEMORY;
+}
+
+static enum status
+fill_name(struct load *l, const char *section, size_t i, const char **out)
+{
+	return fill_title(l, section, i, check_name, out);
 }
 
 /* Room for the sections of a kind, zeroed. */
@@ -369,6 +376,37 @@ fill_upstreams(struct load *l)
 			st = fill(l, "upstream", i, u);
 		if (st == ST_OK)
 			st = settle_upstream(l, u);
+	}
+	return st;
+}
+
+static enum status
+fill_edges(struct load *l)
+{
+	struct config *c = l->c;
+	struct forward_weight *w;
+	enum status st;
+	void *room;
+	size_t i;
+
+	st = take_sections(l, "edge", sizeof(*c->edges), &room, &c->n_edges);
+	if (st != ST_OK)
+		return st;
+	c->edges = room;
+	w = arena_take_array(c->memory, c->n_edges, sizeof(*w));
+	if (!w)
+		return ST_NO_MEMORY;
+	for (i = 0; i < c->n_edges && st == ST_OK; i++) {
+		st = fill_title(l, "edge", i, check_edges,
+		    &c->edges[i].pattern);
+		if (st == ST_OK)
+			st = fill(l, "edge", i, &c->edges[i]);
+		w[i] = (struct forward_weight){ c->edges[i].pattern,
+			c->edges[i].weight };
+	}
+	for (i = 0; i < c->n_upstreams; i++) {
+		c->upstreams[i].forward.weights = w;
+		c->upstreams[i].forward.n_weights = c->n_edges;
 	}
 	return st;
 }
@@ -583,6 +621,8 @@ fill_all(struct load *l)
 		st = fill(l, "spool", 0, &c->spool);
 	if (st == ST_OK)
 		st = fill_upstreams(l);
+	if (st == ST_OK)
+		st = fill_edges(l);
 	if (st != ST_OK)
 		return st;
 	c->http.max_header_bytes = HEADER_BYTES_MAX;

@@ -48,6 +48,12 @@ struct config_upstream {
 	struct config_list edges, match;
 };
 
+/* Of edges whose names match; the first that does is meant. */
+struct config_edge {
+	const char *pattern;
+	uint32_t weight;
+};
+
 /* Everything that it points to lives and dies with it. */
 struct config {
 	unsigned workers;		/* 0: one per core */
@@ -62,6 +68,8 @@ struct config {
 	struct spool_opts spool;
 	struct config_upstream *upstreams;	/* at least one */
 	size_t n_upstreams;
+	struct config_edge *edges;
+	size_t n_edges;
 	struct arena *memory;		/* owned: all of the above */
 };
 

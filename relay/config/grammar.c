@@ -39,6 +39,7 @@ static const struct section {
 	{ "admin", CFGF_NONE },
 	{ "spool", CFGF_NONE },
 	{ "upstream", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
+	{ "edge", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
 };
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
 

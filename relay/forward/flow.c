@@ -1,4 +1,4 @@
-/* flow.c - queues, rings, deficits.
+/* flow.c - queues, rings, turns.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "forward/flow.h"
 
@@ -67,11 +67,10 @@ unit_list_put_first(struct unit_list *l, struct unit_list *first)
 #define BUCKETS (sizeof(((struct flows *)0)->bucket) / sizeof(struct flow *))
 
 void
-flows_init(struct flows *f, bool strict, uint32_t quantum)
+flows_init(struct flows *f, bool strict)
 {
 	memset(f, 0, sizeof(*f));
 	f->strict = strict;
-	f->quantum = quantum;
 }
 
 void
@@ -193,6 +192,8 @@ enter_ring(struct flows *f, struct flow *o, enum pacer_class c)
 
 	if (p->next)
 		return;
+	if (p->had < f->had[c])
+		p->had = f->had[c];
 	if (!head) {
 		p->next = p->previous = o;
 		f->ring[c] = o;
@@ -237,16 +238,11 @@ flow_settle(struct flows *f, struct flow *o)
 {
 	enum pacer_class c;
 
-	for (c = 0; c < PACER_CLASSES; c++) {
+	for (c = 0; c < PACER_CLASSES; c++)
 		if (belongs(f, o, c))
 			enter_ring(f, o, c);
 		else
 			leave_ring(f, o, c);
-		/* who had nothing to send has saved nothing */
-		if (!o->part[c].queue.first && !o->part[c].busy &&
-		    o->part[c].deficit > 0)
-			o->part[c].deficit = 0;
-	}
 }
 
 void
@@ -263,46 +259,34 @@ flows_has(const struct flows *f, enum pacer_class c)
 	return f->ring[c];
 }
 
-static void
-skip_refused(struct flows *f, enum pacer_class c)
+/* Whether it is rather the turn of the first. */
+static bool
+is_before(const struct flow *a, const struct flow *b, enum pacer_class c,
+    bool doubtful)
 {
-	struct flow *first = f->ring[c], *o = first;
-
-	if (!o)
-		return;
-	do {
-		if (o->refused == 0) {
-			f->ring[c] = o;
-			return;
-		}
-		o = o->part[c].next;
-	} while (o != first);
+	if (doubtful && (a->refused == 0) != (b->refused == 0))
+		return a->refused == 0;
+	return a->part[c].had < b->part[c].had;
 }
 
-/* May be overdrawn by a request, so it ends: each round gives everybody something. */
 struct flow *
 flows_next(struct flows *f, enum pacer_class c, bool doubtful)
 {
-	struct flow *o;
+	struct flow *first = f->ring[c], *best = first, *o;
 
-	if (doubtful) {
-		skip_refused(f, c);
-		o = f->ring[c];
-		if (o)
-			leave_ring(f, o, c);
-		return o;
-	}
-	while ((o = f->ring[c]) != NULL && o->part[c].deficit <= 0) {
-		o->part[c].deficit += f->quantum;
-		f->ring[c] = o->part[c].next;
-	}
-	if (o)
-		leave_ring(f, o, c);
-	return o;
+	if (!first)
+		return NULL;
+	for (o = first->part[c].next; o != first; o = o->part[c].next)
+		if (is_before(o, best, c, doubtful))
+			best = o;
+	if (f->had[c] < best->part[c].had)
+		f->had[c] = best->part[c].had;
+	leave_ring(f, best, c);
+	return best;
 }
 
 void
 flow_spent(struct flow *o, enum pacer_class c, uint32_t samples)
 {
-	o->part[c].deficit -= samples;
+	o->part[c].had += (double)samples / (o->weight ? o->weight : 1);
 }

@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A flow has the units of one edge that have been read, in two queues: live data and
- * backlog.  Among the edges that have something to send in a class the turn goes round,
- * by deficit: each is given as many samples a round (times its weight), whatever the size
- * of its requests.  Belongs to the forwarder's loop.                        */
+ * backlog.  Among the edges that have something to send in a class it is the turn of the
+ * one that has had the least (by its weight) since it has something: equal shares of
+ * samples, whatever the size of requests.  Who had nothing to send has saved nothing.
+ * Belongs to the forwarder's loop.                                          */
 #ifndef RW_FORWARD_FLOW_H
 #define RW_FORWARD_FLOW_H
 
@@ -36,13 +37,14 @@ struct flow_part {
 	uint32_t points;		/* in the queue */
 	uint32_t alone;			/* so many more units go one by one */
 	bool busy;			/* a request is in flight */
-	int64_t deficit;		/* samples */
+	double had;			/* samples by weight, beside what others had */
 	struct flow *next, *previous;	/* in the ring; NULL: not in it */
 };
 
 struct flow {
 	struct flow *same;		/* in the bucket */
 	uint64_t edge;			/* hash_lasting() of its name */
+	uint32_t weight;		/* 0: not looked for yet */
 	struct flow_part part[PACER_CLASSES];
 	int64_t seen_ms;		/* wall clock of the last record */
 	int64_t used_at;		/* clock_mono */
@@ -53,19 +55,20 @@ struct flow {
 	unsigned refused;		/* times in a row, others in between */
 	bool parked;			/* nothing of it is read or sent, but: */
 	bool probing;			/* one request, now */
+	bool told;			/* it is in the log of the relay */
 	struct backoff backoff;
 	int64_t probe_at;		/* clock_mono */
 };
 
 struct flows {
 	bool strict;			/* backlog first, one request in flight */
-	uint32_t quantum;		/* samples a round */
 	uint32_t n, n_parked;
-	struct flow *ring[PACER_CLASSES];	/* whose turn it is */
+	struct flow *ring[PACER_CLASSES];	/* who has something to send */
+	double had[PACER_CLASSES];	/* by whose turn it was last */
 	struct flow *bucket[1024];	/* owned */
 };
 
-void flows_init(struct flows *, bool strict, uint32_t quantum);
+void flows_init(struct flows *, bool strict);
 void flows_fini(struct flows *);		/* units are the supply's */
 
 /* Made if need be; NULL: out of memory. */

@@ -21,6 +21,7 @@
 #include "forward/forwarder.h"
 
 #include <assert.h>
+#include <fnmatch.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@
 
 #define PARK_AFTER 3			/* refusals in a row, while others pass */
 #define HUNGRY_MS 60000			/* whoever sent since may send soon */
+#define EDGE_NAME_MAX 512		/* longer ones match nothing */
 #define FLOW_IDLE_NS (300 * CLOCK_S)
 
 enum fwd_state {
@@ -371,6 +373,9 @@ park(struct forwarder *f, struct flow *o, enum pacer_class c, int64_t wait_ns,
 	if (!o->parked) {
 		o->parked = true;
 		show_parked(f, 1);
+	} else if (!o->told && first) {
+		/* tried once, and not only in bad luck */
+		o->told = true;
 		log_warn("edge-parked", "upstream=%s edge=%s status=%d "
 		    "wait=%.1fs hint=\"refused alone: its data waits and is "
 		    "tried now and then, other edges' goes on\"", f->opts.name,
@@ -392,8 +397,10 @@ unpark(struct forwarder *f, struct flow *o, struct bytes edge)
 	backoff_reset(&o->backoff);
 	show_parked(f, -1);
 	supply_sweep_again(f->supply);
-	log_info("edge-resumed", "upstream=%s edge=%s", f->opts.name,
-	    log_quote(edge, name, sizeof(name)));
+	if (o->told)
+		log_info("edge-resumed", "upstream=%s edge=%s", f->opts.name,
+		    log_quote(edge, name, sizeof(name)));
+	o->told = false;
 }
 
 static void
@@ -956,6 +963,23 @@ grow_old(struct flow *o, void *arg)
 	}
 }
 
+static uint32_t
+weight_of(const struct forwarder *f, struct bytes edge)
+{
+	char name[EDGE_NAME_MAX + 1];
+	size_t i;
+
+	if (edge.n > EDGE_NAME_MAX)
+		return 1;
+	if (edge.n)
+		memcpy(name, edge.p, edge.n);
+	name[edge.n] = '\0';
+	for (i = 0; i < f->opts.n_weights; i++)
+		if (fnmatch(f->opts.weights[i].pattern, name, 0) == 0)
+			return f->opts.weights[i].weight;
+	return 1;
+}
+
 /* In strict order what waits already is older than this. */
 static void
 queue(struct forwarder *f, struct unit *u)
@@ -965,6 +989,8 @@ queue(struct forwarder *f, struct unit *u)
 	struct unit *older;
 
 	f->ahead[u->source] += u->points;
+	if (o->weight == 0)
+		o->weight = weight_of(f, dict_edge(u->dict));
 	if (c == PACER_BACKLOG && f->opts.order == FORWARD_STRICT) {
 		o->part[PACER_LIVE].points = 0;
 		while ((older = unit_list_pop(&o->part[PACER_LIVE].queue)) !=
@@ -1330,7 +1356,7 @@ forwarder_new(const struct forward_opts *o, struct spool *spool,
 	f->tools.max_bytes = o->max_bytes;
 	f->tools.most_bytes = o->most_bytes ? o->most_bytes : MOST_BYTES;
 	f->backoff.seed = (uint64_t)clock_mono() | 1;
-	flows_init(&f->flows, o->order == FORWARD_STRICT, o->max_samples);
+	flows_init(&f->flows, o->order == FORWARD_STRICT);
 	pacer_init(&f->pacer, &o->pace, clock_mono());
 	for (i = 0; i < o->lanes; i++)
 		lane_init(&f->lane[i], f, o->order == FORWARD_STRICT);

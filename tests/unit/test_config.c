@@ -88,6 +88,31 @@ load_bad(const char *text, enum status expected, const char *message)
 /* ---- what is right ------------------------------------------------------------- */
 
 static void
+edges_by_pattern(void **state)
+{
+	struct config *c = load_good("listen edge { address = \"[::]:9201\" }\n"
+	    "edge \"site-*\" { weight = 5 }\n"
+	    "edge \"[ab]?\" { }\n"
+	    "upstream central { url = \"http://store.example:9009/push\" }\n");
+	const struct forward_opts *f = &c->upstreams[0].forward;
+
+	(void)state;
+	assert_int_equal(f->n_weights, 2);
+	assert_string_equal(f->weights[0].pattern, "site-*");
+	assert_int_equal(f->weights[0].weight, 5);
+	assert_string_equal(f->weights[1].pattern, "[ab]?");
+	assert_int_equal(f->weights[1].weight, 1);
+	config_free(&c);
+	load_bad("listen edge { address = \"[::]:9201\" }\n"
+	    "edge a { weight = 0 }\n", ST_CONFIG,
+	    "rwrelay.conf:2: edge \"a\": directive weight: value 0: "
+	    "allowed: 1 to 1000");
+	load_bad("listen edge { address = \"[::]:9201\" }\n"
+	    "edge \"\" { }\n", ST_CONFIG,
+	    "rwrelay.conf:2: edge \"\": edges are named by 1 to 512 bytes");
+}
+
+static void
 what_is_not_said_is_as_usual(void **state)
 {
 	struct config *c = load_good("listen edge { address = \"[::]:9201\" }\n"
@@ -767,6 +792,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_said_is_as_usual),
+		cmocka_unit_test(edges_by_pattern),
 		cmocka_unit_test(every_directive_reaches_its_field),
 		cmocka_unit_test(tls_reaches_its_fields),
 		cmocka_unit_test(files_that_will_not_do_are_named),

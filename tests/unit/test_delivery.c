@@ -246,6 +246,44 @@ edges_take_turns(void **state)
 	}
 }
 
+static void
+a_heavier_edge_gets_more(void **state)
+{
+	static const struct forward_weight weights[] = {
+		{ "[12]", 3 }, { "*", 1 } };
+	struct rig *g = rig_with(FORWARD_STRICT, 50);
+	struct receiver *r = &g->receiver[0];
+	int i, e, n[3] = { 0 };
+
+	(void)state;
+	rig_stop(g);
+	g->opts[0].weights = weights;
+	g->opts[0].n_weights = 2;
+	g->opts[0].pace.rate = 2000;
+	g->opts[0].pace.catch_up_milli = 1000000;
+	g->opts[0].max_samples = 200;
+	rig_start(g);
+	r->http = 503;
+	for (i = 0; i < 600; i++) {
+		for (e = 0; e < 3; e++)
+			put(g, e);
+		fake_pass(100 * CLOCK_MS);
+	}
+	r->http = 0;
+	fake_pass(50 * CLOCK_S);
+	for (e = 0; e < 3; e++)
+		for (i = 0; i < 600; i++)
+			n[e] += r->came[e][i];
+	print_message("%d, %d and %d\n", n[0], n[1], n[2]);
+	for (e = 1; e < 3; e++) {
+		assert_true(n[e] > 2.5 * n[0]);
+		assert_true(n[e] < 3.5 * n[0]);
+	}
+	fake_pass(200 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	rig_free(g);
+}
+
 /* ---- one that is refused ------------------------------------------------------------------------ */
 
 static unsigned
@@ -453,6 +491,7 @@ main(void)
 		cmocka_unit_test(backlog_keeps_to_its_share),
 		cmocka_unit_test(live_data_does_not_wait_for_backlog),
 		cmocka_unit_test(edges_take_turns),
+		cmocka_unit_test(a_heavier_edge_gets_more),
 		cmocka_unit_test(an_edge_that_is_refused_holds_up_nobody),
 		cmocka_unit_test(backlog_may_go_by_series),
 		cmocka_unit_test(whatever_happens_nothing_is_lost),

@@ -396,6 +396,8 @@ unpark(struct forwarder *f, struct flow *o, struct bytes edge)
 	o->parked = o->probing = false;
 	backoff_reset(&o->backoff);
 	show_parked(f, -1);
+	/* a sweep that is under way may have passed what is the oldest of it */
+	o->left_in = supply_sweep(f->supply);
 	supply_sweep_again(f->supply);
 	if (o->told)
 		log_info("edge-resumed", "upstream=%s edge=%s", f->opts.name,

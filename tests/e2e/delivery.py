@@ -10,6 +10,7 @@ import time
 import rw
 
 RATE = 4000 if rw.SANITIZED else 10000
+PHASE = 3 if rw.SANITIZED else 6        # seconds, where a sweep takes minutes
 ORDERS = ("strict", "live-first")
 
 
@@ -35,12 +36,12 @@ def weak(order):
         load = load_of(t, relay, "--rate", RATE)
         time.sleep(3)
         sink.fault("down")
-        time.sleep(120 if rw.SWEEP else 6)
+        time.sleep(120 if rw.SWEEP else PHASE)
         sink.fault("limit rate=%d retry-after=1" % (1.2 * RATE))
-        time.sleep(120 if rw.SWEEP else 6)        # it settles
+        time.sleep(120 if rw.SWEEP else PHASE)    # it settles
         before = sink.summary()
         begun = time.monotonic()
-        time.sleep(300 if rw.SWEEP else 6)
+        time.sleep(300 if rw.SWEEP else PHASE)
         after = sink.summary()
         took = time.monotonic() - begun
         asked = after["requests"] - before["requests"]
@@ -49,11 +50,13 @@ def weak(order):
         print("   %d of %d requests refused (%.1f %%), %.0f %% of what it "
               "bears" % (refused, asked, 100.0 * refused / max(asked, 1),
                          100 * taken))
-        t.check(refused <= (0.02 if rw.SWEEP else 0.5) * asked,
+        # a sanitizer's pace is not the relay's
+        t.check(rw.SANITIZED or
+                refused <= (0.02 if rw.SWEEP else 0.5) * asked,
                 "few requests are refused")
         backlog = relay.metric("rwrelay_upstream_backlog_bytes") > 0
-        t.check(not backlog or taken > (0.9 if rw.SWEEP else 0.5),
-                "it gets what it bears")
+        t.check(rw.SANITIZED or not backlog or
+                taken > (0.9 if rw.SWEEP else 0.5), "it gets what it bears")
         load.signal(signal.SIGTERM)
         sent = load.result()
         sink.fault("ok")
@@ -156,12 +159,12 @@ with rw.Case("an upstream that is away costs little") as t:
     for fault in ("down", "half-open", "slow-answer", "garbage", "cut",
                   "503", "429 retry-after=1", "cut-body after=500"):
         sink.fault(fault)
-        time.sleep(1)
+        time.sleep(0.5)
         before = relay.cpu_seconds()
-        time.sleep(2)
-        t.check(rw.SANITIZED or relay.cpu_seconds() - before <= 0.1,
-                "%s: %.2f s of processor in 2 s" %
-                (fault, relay.cpu_seconds() - before))
+        time.sleep(20 if rw.SWEEP else 1)
+        used = (relay.cpu_seconds() - before) / (20 if rw.SWEEP else 1)
+        t.check(rw.SANITIZED or used <= 0.05, "%s: %.0f %% of a processor" %
+                (fault, 100 * used))
     sink.fault("ok")
     t.delivered(sink, sent["acked"], relay, 60)
     t.join([load], [sink])
@@ -181,7 +184,7 @@ with rw.Case("up for a moment, down for longer, again and again") as t:
     t.join([load], [sink])
 
 LANES, OUT = 4, 2000
-KILLS = 100 if rw.SWEEP else 8
+KILLS = 100 if rw.SWEEP else 4 if rw.SANITIZED else 8
 for order in ORDERS:
     with rw.Case("%s: %d kills while it catches up" % (order, KILLS)) as t:
         sink = t.sink(faults="down")

@@ -25,12 +25,12 @@ def dropped(relay):
     return relay.metric("rwrelay_spool_dropped_segments_total")
 
 
-def case(title, reason, gone, *args, **options):
+def case(title, reason, gone, series, *args, **options):
     with rw.Case(title) as t:
         sink = t.sink(faults="down")
         relay = t.relay([sink], upstream=rw.TIMEOUT + "\tread-ahead = %d" %
                         READ_AHEAD, **options)
-        load = t.load(relay, "--edges", 3, "--series", 20000, "--kinds",
+        load = t.load(relay, "--edges", 3, "--series", series, "--kinds",
                       "histogram,exemplar", "--max-backoff", 1, *args)
         t.check(rw.wait_for(lambda: gone(relay), 120, 0.2),
                 "something is removed")
@@ -65,11 +65,10 @@ def case(title, reason, gone, *args, **options):
         t.equal(relay.metric("rwrelay_spool_gaps"), len(lines), "and known")
 
 
+# so many series that most of a segment is their descriptions: it is soon full
 case("the oldest goes when the spool is full", "spool-full",
-     lambda r: dropped(r) >= 6,
-     size="16M", spool="\tsegment-size = 1M\n\twhen-full = drop-oldest")
+     lambda r: dropped(r) >= 6, 200000, size="16M", spool="\tsegment-size = 1M\n\twhen-full = drop-oldest")
 case("what is too old goes", "expired",
-     lambda r: dropped(r) >= 2,
-     "--rate", 20000, spool="\tmax-age = 8s")
+     lambda r: dropped(r) >= 2, 20000, "--rate", 20000, spool="\tmax-age = 8s")
 
 rw.done()

@@ -33,7 +33,7 @@ with rw.Case("spool full while the upstream is away") as t:
     relay = t.relay([sink], size="16M", top="retry-after = 1s",
                     spool="\tsegment-size = 1M",
                     upstream=rw.TIMEOUT + "\tread-ahead = 50k")
-    load = t.load(relay, "--edges", 4, "--series", 50000, "--protocol", "2.0",
+    load = t.load(relay, "--edges", 4, "--series", 200000, "--protocol", "2.0",
                   "--kinds", "stale,exemplar", "--max-backoff", 1)
     full = rw.wait_for(lambda: attempt(relay)[0] == 503, 120, 0.2)
     t.check(full, "refuses when the spool is full")
@@ -43,8 +43,10 @@ with rw.Case("spool full while the upstream is away") as t:
             "and Retry-After: %s" % headers.get("Retry-After"))
     held = relay.metric("rwrelay_spool_bytes")
     t.check(0 < held <= 16 << 20, "the spool keeps to its size: %d" % held)
+    # which needs a block of its own for a file that lies in many pieces
     used = du(relay.directory + "/segment")
-    t.check(used <= 16 << 20, "and so says the file system: %d" % used)
+    index = 4096 * len(os.listdir(relay.directory + "/segment"))
+    t.check(used <= (16 << 20) + index, "and so says the file system: %d" % used)
     time.sleep(2)
     t.check(relay.running(), "and the relay lives")
     sink.fault("ok")

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/metric.h"
 #include "config.h"
+#include "forward/forwarder.h"
 
 static bool ready;
 static int64_t started, started_wall;	/* when the routes were asked for */
@@ -81,56 +82,80 @@ add_received(struct buf *out)
 	    sum_of_reasons(METRIC_REJECTED));
 }
 
+/* A state of its own, since it says nothing of the upstream. */
+static const char *
+state_of(const struct metric_group *g)
+{
+	return metric_group_read(g, METRIC_UP_PAUSED) ? "paused" :
+	    forwarder_state(metric_group_read(g, METRIC_UP_STATE));
+}
+
+/* "-": it has nothing to wait for, or there is no telling. */
+static struct figure
+estimate(int64_t ms)
+{
+	return ms > 0 ? figure_time(ms) : (struct figure){ "-" };
+}
+
 static void
 add_spool(struct buf *out)
 {
 	struct figure used = figure_bytes(metric_read(METRIC_SPOOL_BYTES));
 	struct figure limit = figure_bytes(metric_read(METRIC_SPOOL_LIMIT));
+	int64_t ms = metric_read(METRIC_SPOOL_FULL_MS);
+	struct figure full = estimate(ms);
 
-	(void)buf_printf(out, "spool      %s of %s in %" PRId64
-	    " segments (%" PRId64 " errors, %" PRId64 " segments dropped)\n",
+	(void)buf_printf(out, "spool      %s of %s in %" PRId64 " segments%s%s "
+	    "(%" PRId64 " errors, %" PRId64 " segments dropped)\n",
 	    used.text, limit.text, metric_read(METRIC_SPOOL_SEGMENTS),
+	    ms > 0 ? ", full in " : "", ms > 0 ? full.text : "",
 	    sum_of_reasons(METRIC_SPOOL_ERRORS),
 	    metric_read(METRIC_SPOOL_DROPPED));
-}
-
-static const char *
-state_of(const struct metric_group *g)
-{
-	if (metric_group_read(g, METRIC_UP_PAUSED))
-		return "paused";
-	if (metric_group_read(g, METRIC_UP_HELD))
-		return "held";
-	if (metric_group_read(g, METRIC_UP_CATCHING_UP))
-		return "behind";
-	return metric_group_read(g, METRIC_UP_IN_FLIGHT) ||
-	    metric_group_read(g, METRIC_UP_BACKLOG_BYTES) ? "sending" : "idle";
 }
 
 static void
 add_upstream(const char *name, const struct metric_group *g, void *arg)
 {
 	static const char *const protocol[] = { "-", "1.0", "2.0" };
-	struct figure behind, lag;
+	struct figure behind, lag, catch_up;
 	int64_t p = metric_group_read(g, METRIC_UP_PROTOCOL);
 
 	behind = figure_bytes(metric_group_read(g, METRIC_UP_BACKLOG_BYTES));
 	lag = figure_time(metric_group_read(g, METRIC_UP_LAG_MS));
-	(void)buf_printf(arg, "%-20s  %-7s  %-8s  %9s  %9s  %9" PRId64
-	    "  %14" PRId64 "  %9" PRId64 "\n", name,
-	    state_of(g), protocol[p == 1 || p == 2 ? p : 0], lag.text, behind.text,
-	    metric_group_read(g, METRIC_UP_IN_FLIGHT),
+	catch_up = estimate(metric_group_read(g, METRIC_UP_CATCH_UP_MS));
+	(void)buf_printf(arg, "%-20s  %-11s  %-8s  %9s  %9s  %9s  %9" PRId64
+	    "  %14" PRId64 "  %9" PRId64 "\n", name, state_of(g),
+	    protocol[p == 1 || p == 2 ? p : 0], lag.text, behind.text,
+	    catch_up.text, metric_group_read(g, METRIC_UP_IN_FLIGHT),
 	    metric_group_read(g, METRIC_UP_SAMPLES),
 	    metric_group_read(g, METRIC_UP_REFUSED));
+}
+
+/* What somebody should do something about. */
+static void
+add_notes(const char *name, const struct metric_group *g, void *arg)
+{
+	int64_t parked = metric_group_read(g, METRIC_UP_PARKED);
+	int64_t disorder = metric_group_read(g, METRIC_UP_DISORDER);
+
+	if (parked)
+		(void)buf_printf(arg, "%s: edges parked: %" PRId64 "; it refuses "
+		    "their data alone, which waits and is tried now and then\n",
+		    name, parked);
+	if (disorder)
+		(void)buf_printf(arg, "%s: samples refused out of order: %" PRId64
+		    "; order = live-first is not for it, set order = strict\n",
+		    name, disorder);
 }
 
 static void
 add_upstreams(struct buf *out)
 {
-	(void)buf_printf(out, "%-20s  %-7s  %-8s  %9s  %9s  %9s  %14s  %9s\n",
-	    "upstream", "state", "protocol", "lag", "backlog", "in flight",
-	    "delivered", "refused");
+	(void)buf_printf(out, "%-20s  %-11s  %-8s  %9s  %9s  %9s  %9s  %14s  "
+	    "%9s\n", "upstream", "state", "protocol", "lag", "backlog",
+	    "catch-up", "in flight", "delivered", "refused");
 	metric_group_each(METRIC_SCOPE_UPSTREAM, add_upstream, out);
+	metric_group_each(METRIC_SCOPE_UPSTREAM, add_notes, out);
 }
 
 static void

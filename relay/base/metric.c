@@ -339,7 +339,9 @@ render_spread(struct buf *out, const char *name, const char *label,
 static void
 render_value(struct buf *out, enum metric m, int64_t v)
 {
-	if (row[m].kind == KIND_MILLIS)
+	if (row[m].kind == KIND_MILLIS && v < 0)
+		(void)buf_append_str(out, " NaN\n");
+	else if (row[m].kind == KIND_MILLIS)
 		(void)buf_printf(out, " %.3f\n", (double)v / 1e3);
 	else
 		(void)buf_printf(out, " %lld\n", (long long)v);

@@ -31,6 +31,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/pace.h"
+#include "base/trend.h"
 #include "forward/flow.h"
 #include "forward/lane.h"
 #include "forward/pacer.h"
@@ -76,6 +77,7 @@ struct forwarder {
 	struct http_header *headers;	/* owned: ours, then the operator's */
 	struct flows flows;		/* owned */
 	struct pacer pacer;
+	struct trend backlog;		/* bytes of it */
 
 	enum fwd_state state;
 	struct lane *probe;		/* sent in DOWN; NULL: none */
@@ -124,6 +126,26 @@ is_open(const struct forwarder *f)
 	return f->state == FWD_LIVE || f->state == FWD_CATCHING_UP;
 }
 
+const char *
+forwarder_state(int64_t state)
+{
+	return state >= FWD_LIVE && state <= FWD_DOWN ? state_name[state] : "-";
+}
+
+/* DOWN because nothing is known yet is no trouble. */
+static void
+show_state(struct forwarder *f)
+{
+	bool held = f->state == FWD_HELD ||
+	    (f->state == FWD_DOWN && f->held_since);
+
+	metric_group_set(f->metrics, METRIC_UP_STATE,
+	    f->state == FWD_DOWN && !held ? FWD_LIVE : f->state);
+	metric_group_set(f->metrics, METRIC_UP_HELD, held);
+	metric_group_set(f->metrics, METRIC_UP_CATCHING_UP,
+	    f->state == FWD_CATCHING_UP);
+}
+
 static void
 enter(struct forwarder *f, enum fwd_state to)
 {
@@ -141,10 +163,7 @@ enter(struct forwarder *f, enum fwd_state to)
 	log_debug("forwarder", "upstream=%s from=%s to=%s", f->opts.name,
 	    state_name[f->state], state_name[to]);
 	f->state = to;
-	metric_group_set(f->metrics, METRIC_UP_HELD, !is_open(f) &&
-	    f->held_since);
-	metric_group_set(f->metrics, METRIC_UP_CATCHING_UP,
-	    to == FWD_CATCHING_UP);
+	show_state(f);
 }
 
 /* Is there backlog that could be sent? */
@@ -254,14 +273,14 @@ answered(struct forwarder *f)
 			pacer_back(&f->pacer, now);
 		f->away = false;
 		f->held_since = 0;
+		f->backlog = (struct trend){ .n = 0 };
 	}
 	/* an answer to what was sent before the gate closed opens nothing */
 	if (f->state == FWD_DOWN && (f->proven ||
 	    f->opts.protocol != FORWARD_AUTO))
 		enter_open(f);
 	else
-		metric_group_set(f->metrics, METRIC_UP_HELD,
-		    f->state == FWD_HELD);
+		show_state(f);
 }
 
 /* ---- the protocol --------------------------------------------------------------------- */
@@ -1184,10 +1203,23 @@ touch(void *arg, uint64_t edge)
 }
 
 static void
+show_backlog(struct forwarder *f, int64_t now)
+{
+	int64_t lag = supply_lag_ms(f->supply, clock_wall() / CLOCK_MS);
+	int64_t bytes = (int64_t)supply_backlog(f->supply);
+
+	metric_group_set(f->metrics, METRIC_UP_LAG_MS, lag);
+	metric_group_set(f->metrics, METRIC_UP_BACKLOG_BYTES, bytes);
+	trend_put(&f->backlog, bytes, now);
+	metric_group_set(f->metrics, METRIC_UP_CATCH_UP_MS,
+	    lag <= f->opts.live_window_ns / CLOCK_MS ? 0 :
+	    trend_ms(bytes, -trend_rate(&f->backlog)));
+}
+
+static void
 sync_due(void *arg)
 {
 	struct forwarder *f = arg;
-
 	int64_t now = clock_mono();
 
 	supply_sync(f->supply);
@@ -1196,10 +1228,7 @@ sync_due(void *arg)
 	flows_sweep(&f->flows, now - FLOW_IDLE_NS);
 	metric_group_set(f->metrics, METRIC_UP_CEILING,
 	    (int64_t)pacer_ceiling(&f->pacer));
-	metric_group_set(f->metrics, METRIC_UP_LAG_MS,
-	    supply_lag_ms(f->supply, clock_wall() / CLOCK_MS));
-	metric_group_set(f->metrics, METRIC_UP_BACKLOG_BYTES,
-	    (int64_t)supply_backlog(f->supply));
+	show_backlog(f, now);
 	loop_timer_start(f->sync, SYNC_NS);
 	pump(f);
 }

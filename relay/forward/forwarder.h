@@ -92,6 +92,8 @@ void forwarder_drain(struct forwarder *, int64_t at_most_ns);
 void forwarder_pause(struct forwarder *, bool);
 /* Any thread: all that was in the log a moment ago is delivered, or set aside. */
 bool forwarder_is_drained(const struct forwarder *);
+/* What a value of METRIC_UP_STATE is called. */
+const char *forwarder_state(int64_t);
 /* When the loop has stopped. */
 void forwarder_free(struct forwarder **);
 

@@ -302,13 +302,12 @@ shelf_newest(struct shelf *s)
 	return pos;
 }
 
-uint64_t
-shelf_backlog(struct shelf *s, struct spool_pos pos)
+static uint64_t
+behind(const struct shelf *s, struct spool_pos pos)
 {
 	uint64_t bytes = 0;
 	size_t i;
 
-	lock(s);
 	for (i = find(s, pos.segment); i < s->n; i++) {
 		const struct view *v = s->views[i];
 		uint64_t from = FORMAT_HEADER, end = atomic_load(&v->end);
@@ -318,6 +317,43 @@ shelf_backlog(struct shelf *s, struct spool_pos pos)
 		if (!is(v, VIEW_GONE) && end > from)
 			bytes += end - from;
 	}
+	return bytes;
+}
+
+uint64_t
+shelf_backlog(struct shelf *s, struct spool_pos pos)
+{
+	uint64_t bytes;
+
+	lock(s);
+	bytes = behind(s, pos);
+	unlock(s);
+	return bytes;
+}
+
+static const struct claim *
+last_claim(const struct shelf *s)
+{
+	const struct claim *c, *last = NULL;
+
+	for (c = s->claims; c; c = c->next)
+		if (!last || spool_pos_cmp(c->pos, last->pos) < 0)
+			last = c;
+	return last;
+}
+
+uint64_t
+shelf_needed(struct shelf *s)
+{
+	struct spool_pos pos = { 0, 0 };
+	const struct claim *last;
+	uint64_t bytes;
+
+	lock(s);
+	last = last_claim(s);
+	if (last)
+		pos = last->pos;
+	bytes = behind(s, pos);
 	unlock(s);
 	return bytes;
 }
@@ -362,12 +398,10 @@ shelf_release(struct shelf *s, struct claim *c, struct spool_pos pos)
 void
 shelf_last(struct shelf *s, char name[SPOOL_NAME_MAX + 1])
 {
-	const struct claim *c, *last = NULL;
+	const struct claim *last;
 
 	lock(s);
-	for (c = s->claims; c; c = c->next)
-		if (!last || spool_pos_cmp(c->pos, last->pos) < 0)
-			last = c;
+	last = last_claim(s);
 	memset(name, 0, SPOOL_NAME_MAX + 1);
 	if (last)
 		memcpy(name, last->name, sizeof(last->name));

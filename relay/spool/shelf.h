@@ -80,6 +80,8 @@ void shelf_unref(struct shelf *, struct view **);
 struct spool_pos shelf_oldest(struct shelf *);
 struct spool_pos shelf_newest(struct shelf *);
 uint64_t shelf_backlog(struct shelf *, struct spool_pos);
+/* Bytes that some claim is not past; all, if there is no claim. */
+uint64_t shelf_needed(struct shelf *);
 
 /* The claim of this name, made if need be.  ST_NO_MEMORY. */
 enum status shelf_claim(struct shelf *, const char *name, struct claim **out);

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/pace.h"
+#include "base/trend.h"
 #include "spool/reader.h"
 #include "spool/recover.h"
 #include "spool/retain.h"
@@ -32,6 +33,7 @@
 #define PROBE_FIRST (CLOCK_S / 2)
 #define PROBE_MAX (15 * CLOCK_S)
 #define EXPIRY_MAX (60 * CLOCK_S)
+#define ESTIMATE_NS (2 * CLOCK_S)
 #define STEP_MAX (UINT64_C(4) << 20)
 
 /* What a series costs a segment before it costs as little as it can, its description
@@ -68,6 +70,7 @@ struct spool {
 	struct loop_hook hook;
 	bool hooked;
 	struct loop_timer *age, *probe, *expiry;	/* owned */
+	struct loop_timer *estimate;	/* owned */
 	int64_t expiry_ns;		/* how often it is looked for */
 
 	struct shelf shelf;
@@ -88,6 +91,8 @@ struct spool {
 	int64_t trouble_since;		/* clock_mono */
 	struct backoff backoff;
 	int64_t shown_size, shown_segments;	/* in the gauges */
+	int64_t shown_full_ms;		/* likewise */
+	struct trend needed_lately;	/* bytes that some upstream has not had */
 
 	_Atomic uint64_t epoch;
 	_Atomic int room;		/* enum status */
@@ -540,6 +545,26 @@ look_at_room(struct spool *s)
 }
 
 static void
+show_full(struct spool *s, int64_t ms)
+{
+	metric_add(METRIC_SPOOL_FULL_MS, ms - s->shown_full_ms);
+	s->shown_full_ms = ms;
+}
+
+/* Files come and go by whole segments; what has to be kept grows evenly. */
+static void
+on_estimate(void *arg)
+{
+	struct spool *s = arg;
+
+	trend_put(&s->needed_lately, (int64_t)shelf_needed(&s->shelf),
+	    clock_mono());
+	show_full(s, s->full ? 0 :
+	    trend_ms(left(s), trend_rate(&s->needed_lately)));
+	loop_timer_start(s->estimate, ESTIMATE_NS);
+}
+
+static void
 on_sweep(struct loop_msg *msg)
 {
 	struct spool *s = container_of(msg, struct spool, sweep);
@@ -837,6 +862,8 @@ start(struct spool *s)
 	if (st == ST_OK)
 		st = loop_timer_new(s->loop, on_expiry, s, &s->expiry);
 	if (st == ST_OK)
+		st = loop_timer_new(s->loop, on_estimate, s, &s->estimate);
+	if (st == ST_OK)
 		st = retain_open(&s->retain);
 	if (st != ST_OK)
 		return st;
@@ -846,6 +873,7 @@ start(struct spool *s)
 	remove_passed(s);
 	if (s->o.max_age_ns)
 		on_expiry(s);
+	on_estimate(s);
 	look_at_room(s);
 	st = roll(s);
 	/* A disk that is full or broken must not keep what it has back. */
@@ -939,6 +967,8 @@ spool_close(struct spool **sp)
 	loop_timer_free(&s->age);
 	loop_timer_free(&s->probe);
 	loop_timer_free(&s->expiry);
+	loop_timer_free(&s->estimate);
+	show_full(s, 0);
 	if (s->retain.failing)
 		retain_sync(&s->retain);
 	retain_close(&s->retain);

@@ -2,8 +2,11 @@
 """What an operator can ask of a running relay, and order.
 SPDX-License-Identifier: Apache-2.0"""
 
+import math
 import os
+import shutil
 import stat
+import subprocess
 import time
 
 import rw
@@ -59,6 +62,40 @@ with rw.Case("what there is to see") as t:
     status, said, _ = relay.ctl("status")
     t.check(status == 0 and said.startswith("rwrelay ") and "up0" in said,
             "the state on one screen")
+
+with rw.Case("how an upstream does, and for how long") as t:
+    sink = t.sink()
+    relay = t.relay([sink], upstream="\tlive-window = 1s\n\trate = 4000\n"
+                    "\tcatch-up = 1000.0" + rw.TIMEOUT)
+
+    def state():
+        return relay.ctl("upstreams")[1].splitlines()[1].split()
+
+    t.load(relay, *LOAD, "--rounds", 1).result()
+    rw.wait_for(relay.drained, 20)
+    t.equal(state()[1], "live", "it is live")
+    t.equal(state()[5], "-", "and has nothing to catch up with")
+    sink.fault("down")
+    load = t.load(relay, "--edges", 3, "--series", 1000, "--rate", 3000)
+    t.check(rw.wait_for(lambda: state()[1] in ("held", "down"), 20),
+            "it is held")
+    t.check(rw.wait_for(lambda: relay.metric("rwrelay_spool_full_seconds") > 0,
+                        60), "the spool will be full at some time")
+    t.check(", full in " in relay.ctl("status")[1], "which is shown")
+    t.check(math.isnan(relay.metric("rwrelay_upstream_catch_up_seconds")),
+            "when it will have caught up is not known")
+    sink.fault("ok")
+    t.check(rw.wait_for(lambda: state()[1] == "catching-up", 20),
+            "then it catches up")
+    t.check(rw.wait_for(lambda: relay.metric(
+        "rwrelay_upstream_catch_up_seconds") > 0, 60), "in so many seconds")
+    t.check(state()[5] != "-", "which are shown")
+    load.signal(15)
+    sent = load.result()
+    if shutil.which("promtool"):
+        page = rw.get(relay.admin, "/metrics", 30)
+        t.equal(subprocess.run(["promtool", "check", "metrics"], text=True,
+                               input=page).returncode, 0, "a valid page")
 
 with rw.Case("what cannot be done is said") as t:
     relay = t.relay([t.sink()])

@@ -1,4 +1,4 @@
-/* test_base.c - bytes, arena, buf, pace, log, status.
+/* test_base.c - bytes, arena, buf, pace, trend, log, status.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/pace.h"
 #include "base/status.h"
+#include "base/trend.h"
 
 /* ---- bytes ---- */
 
@@ -263,6 +264,67 @@ every_status_has_its_words(void **state)
 	assert_int_equal(status_from_errno(EIO, ST_DISK), ST_DISK);
 }
 
+/* ---- trend ---- */
+
+/* Values a step apart, from the start on. */
+static double
+rate_of(const int64_t *value, unsigned n)
+{
+	struct trend t = { .n = 0 };
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		trend_put(&t, value[i], i * TREND_STEP_NS + 5);
+		trend_put(&t, -1, i * TREND_STEP_NS + 6);	/* too soon */
+	}
+	return trend_rate(&t);
+}
+
+static void
+a_trend_is_what_goes_on(void **state)
+{
+	int64_t v[3 * TREND_SLOTS];
+	unsigned i, n = 3 * TREND_SLOTS;
+
+	(void)state;
+	for (i = 0; i < n; i++)
+		v[i] = 1000 + 40 * (int64_t)i;
+	assert_true(rate_of(v, 2) == 0);	/* too little is known */
+	assert_true(rate_of(v, 3) == 10);
+	assert_true(rate_of(v, n) == 10);
+	for (i = 0; i < n; i++)
+		v[i] = -40 * (int64_t)i;
+	assert_true(rate_of(v, n) == -10);
+	for (i = 0; i < n; i++)
+		v[i] = i % 2;			/* to and fro */
+	assert_true(rate_of(v, n) == 0);
+	for (i = 0; i < n; i++)			/* up, and down again */
+		v[i] = i < n - 8 ? i : 2 * (n - 8) - i;
+	assert_true(rate_of(v, n) == 0);
+	for (i = 0; i < n; i++)			/* anything */
+		v[i] = 3 * i + (i % 3 == 0 ? 50 : 0);
+	assert_true(rate_of(v, n) == 0);
+	for (i = 0; i < n; i++)			/* now and then */
+		v[i] = 400 * (i / 8);
+	assert_true(rate_of(v, n) == 12.5);
+	/* the past does not count */
+	for (i = 0; i < n; i++)
+		v[i] = i < n - TREND_SLOTS ? 100 * i : 0;
+	assert_true(rate_of(v, n) == 0);
+}
+
+static void
+a_trend_says_how_long(void **state)
+{
+	(void)state;
+	assert_int_equal(trend_ms(1000, 10), 100000);
+	assert_int_equal(trend_ms(0, 10), 0);
+	assert_int_equal(trend_ms(-5, 0), 0);
+	assert_int_equal(trend_ms(1, 0), -1);
+	assert_int_equal(trend_ms(1, -10), -1);
+	assert_int_equal(trend_ms(INT64_MAX, 1e-9), -1);
+}
+
 int
 main(void)
 {
@@ -278,6 +340,8 @@ main(void)
 		cmocka_unit_test(a_buf_keeps_to_its_limit),
 		cmocka_unit_test(a_buf_prints_and_drops),
 		cmocka_unit_test(backoff_doubles_with_jitter),
+		cmocka_unit_test(a_trend_is_what_goes_on),
+		cmocka_unit_test(a_trend_says_how_long),
 		cmocka_unit_test(foreign_text_is_quoted),
 		cmocka_unit_test(log_lines_are_limited),
 		cmocka_unit_test(every_status_has_its_words),

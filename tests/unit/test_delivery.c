@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/metric.h"
+
 #define TICK (5 * CLOCK_S)		/* from one request of an edge to the next */
 #define ROUND_TRIP (50 * CLOCK_MS)
 
@@ -146,6 +148,108 @@ backlog_keeps_to_its_share(void **state)
 	fake_pass(600 * CLOCK_S);
 	assert_int_equal(check_all(g, 0), 0);
 	rig_free(g);
+}
+
+/* ---- how long it will take -------------------------------------------------------------- */
+
+struct asked {
+	enum metric metric;
+	int64_t value;
+};
+
+static void
+look_at(const char *name, const struct metric_group *m, void *arg)
+{
+	struct asked *a = arg;
+
+	(void)name;
+	a->value = metric_group_read(m, a->metric);
+}
+
+static int64_t
+figure(enum metric m)
+{
+	struct asked a = { .metric = m };
+
+	metric_group_each(METRIC_SCOPE_UPSTREAM, look_at, &a);
+	return a.value;
+}
+
+/* Not while it grows, and nearly right soon after it began to shrink. */
+static void
+catching_up_is_foreseen(void **state)
+{
+	enum forward_order order;
+
+	(void)state;
+	for (order = FORWARD_STRICT; order <= FORWARD_LIVE_FIRST; order++) {
+		struct rig *g = rig_with(order, 625);
+		struct receiver *r = &g->receiver[0];
+		double said, took;
+		int64_t begun;
+
+		live(g, 8, 60 * CLOCK_S);
+		assert_int_equal(figure(METRIC_UP_CATCH_UP_MS), 0);
+		assert_string_equal(forwarder_state(figure(METRIC_UP_STATE)),
+		    "live");
+		r->http = 503;
+		live(g, 8, 600 * CLOCK_S);
+		assert_int_equal(figure(METRIC_UP_CATCH_UP_MS), -1);
+		assert_true(figure(METRIC_UP_STATE) >= 2);
+		r->http = 0;
+		live(g, 8, 60 * CLOCK_S);
+		assert_string_equal(forwarder_state(figure(METRIC_UP_STATE)),
+		    "catching-up");
+		said = (double)figure(METRIC_UP_CATCH_UP_MS) / 1e3;
+		begun = clock_mono();
+		while (figure(METRIC_UP_CATCH_UP_MS) != 0 &&
+		    clock_mono() < begun + 3600 * CLOCK_S)
+			live(g, 8, TICK);
+		took = (double)(clock_mono() - begun) / CLOCK_S;
+		print_message("said %.0f s, took %.0f s\n", said, took);
+		assert_true(said > 0.8 * took && said < 1.25 * took);
+		fake_pass(60 * CLOCK_S);
+		assert_string_equal(forwarder_state(figure(METRIC_UP_STATE)),
+		    "live");
+		assert_int_equal(check_all(g, 0), 0);
+		rig_free(g);
+	}
+}
+
+/* Nobody takes anything: it is full when it was said to be. */
+static void
+a_full_spool_is_foreseen(void **state)
+{
+	struct rig *g = rig_with(FORWARD_STRICT, 625);
+	double said, took;
+	int64_t begun;
+	int e;
+
+	(void)state;
+	rig_stop(g);
+	g->spool_opts.size_bytes = 4 << 20;
+	g->spool_opts.segment_bytes = 128 << 10;
+	rig_start(g);
+	live(g, 8, 120 * CLOCK_S);
+	assert_int_equal(metric_read(METRIC_SPOOL_FULL_MS), -1);
+	g->receiver[0].http = 503;
+	live(g, 8, 240 * CLOCK_S);
+	said = (double)metric_read(METRIC_SPOOL_FULL_MS) / 1e3;
+	begun = clock_mono();
+	for (e = 0; spool_room(g->spool) == ST_OK; e = (e + 1) % 8) {
+		put(g, e);
+		fake_pass(TICK / 8);
+	}
+	took = (double)(clock_mono() - begun) / CLOCK_S;
+	print_message("said %.0f s, took %.0f s\n", said, took);
+	assert_true(said > 0.8 * took && said < 1.25 * took);
+	fake_pass(5 * CLOCK_S);
+	assert_int_equal(metric_read(METRIC_SPOOL_FULL_MS), 0);
+	g->receiver[0].http = 0;
+	fake_pass(600 * CLOCK_S);
+	assert_int_equal(metric_read(METRIC_SPOOL_FULL_MS), -1);
+	rig_free(g);
+	assert_int_equal(metric_read(METRIC_SPOOL_FULL_MS), 0);
 }
 
 /* ---- live data first -------------------------------------------------------------------- */
@@ -489,6 +593,8 @@ main(void)
 		cmocka_unit_test(a_weak_upstream_is_not_flooded),
 		cmocka_unit_test(the_cap_holds),
 		cmocka_unit_test(backlog_keeps_to_its_share),
+		cmocka_unit_test(catching_up_is_foreseen),
+		cmocka_unit_test(a_full_spool_is_foreseen),
 		cmocka_unit_test(live_data_does_not_wait_for_backlog),
 		cmocka_unit_test(edges_take_turns),
 		cmocka_unit_test(a_heavier_edge_gets_more),

@@ -92,6 +92,11 @@ a_group_has_its_label(void **state)
 	assert_non_null(strstr(text, "\nrwrelay_upstream_lag_seconds"
 	    "{upstream=\"a\\\"b\\\\c\"} 1.500\n"));
 	free(text);
+	metric_group_set(g, METRIC_UP_CATCH_UP_MS, -1);
+	text = page();
+	assert_non_null(strstr(text, "\nrwrelay_upstream_catch_up_seconds"
+	    "{upstream=\"a\\\"b\\\\c\"} NaN\n"));
+	free(text);
 	metric_group_free(&g);
 	text = page();
 	assert_null(strstr(text, "upstream=\"a"));

@@ -114,6 +114,7 @@ some_figures(void)
 	assert_non_null(up);
 	metric_group_set(up, METRIC_UP_LAG_MS, 3723 * 1000);
 	metric_group_set(up, METRIC_UP_BACKLOG_BYTES, 5 << 20);
+	metric_group_set(up, METRIC_UP_CATCH_UP_MS, 125 * 1000);
 	metric_group_set(up, METRIC_UP_PROTOCOL, 2);
 	metric_group_add(up, METRIC_UP_SAMPLES, 1234567);
 	metric_group_add(up, METRIC_UP_REFUSED, 89);
@@ -182,6 +183,7 @@ promtool_finds_nothing(void **state)
 	assert_non_null(edge);
 	metric_reason_add(METRIC_REQUESTS, ST_OK, 1);
 	metric_observe(METRIC_ANSWER_SECONDS, CLOCK_MS);
+	metric_group_set(up, METRIC_UP_CATCH_UP_MS, -1);
 	answer = page("GET", "/metrics");
 	body = strstr(answer, "\r\n\r\n");
 	assert_non_null(body);
@@ -210,26 +212,53 @@ status_is_one_screen(void **state)
 	assert_holds(answer, "\r\nContent-Type: text/plain; charset=utf-8\r\n");
 	assert_holds(answer, "\r\n\r\nrwrelay ");
 	assert_holds(answer, ", ready\n");
-	assert_holds(answer, "1.5M of 20.0G");
-	assert_holds(answer, "\ncentral               sending  2.0     "
-	    "      1h02m       5.0M          0         1234567         89\n");
+	assert_holds(answer, "1.5M of 20.0G in 0 segments (");
+	assert_holds(answer, "\ncentral               live         2.0     "
+	    "      1h02m       5.0M      2m05s          0         1234567         89\n");
 	for (p = strstr(answer, "\r\n\r\n") + 4; *p; p++)
 		lines += *p == '\n';
 	assert_true(lines < 24);
 	free(answer);
-
-	metric_group_set(up, METRIC_UP_BACKLOG_BYTES, 0);
+	metric_add(METRIC_SPOOL_FULL_MS, 7500 * 1000);
 	answer = page("GET", "/status");
-	assert_holds(answer, "\ncentral               idle     2.0  ");
+	assert_holds(answer, "1.5M of 20.0G in 0 segments, full in 2h05m (");
 	free(answer);
-
-	metric_group_set(up, METRIC_UP_HELD, 1);
-	metric_group_set(up, METRIC_UP_PROTOCOL, 0);
-	answer = page("GET", "/status");
-	assert_holds(answer, "\ncentral               held     -  ");
-	free(answer);
+	metric_add(METRIC_SPOOL_FULL_MS, -7500 * 1000);
 	metric_group_free(&up);
 	pages_set_ready(false);
+}
+
+static void
+an_upstream_has_its_state_and_what_is_wrong(void **state)
+{
+	static const char *const word[] = { "live  ", "catching-up", "held  ",
+		"down  ", "-  " };
+	struct metric_group *up = some_figures();
+	char *answer, line[80];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 5; i++) {
+		metric_group_set(up, METRIC_UP_STATE, i);
+		answer = page("GET", "/upstreams");
+		(void)snprintf(line, sizeof(line), "\ncentral               %s",
+		    word[i]);
+		assert_holds(answer, line);
+		assert_null(strstr(answer, "\ncentral:"));
+		free(answer);
+	}
+	metric_group_set(up, METRIC_UP_PAUSED, 1);
+	metric_group_set(up, METRIC_UP_CATCH_UP_MS, -1);
+	metric_group_set(up, METRIC_UP_PARKED, 3);
+	metric_group_add(up, METRIC_UP_DISORDER, 71);
+	answer = page("GET", "/upstreams");
+	assert_holds(answer, "\ncentral               paused       2.0     "
+	    "      1h02m       5.0M          -          0  ");
+	assert_holds(answer, "\ncentral: edges parked: 3;");
+	assert_holds(answer, "\ncentral: samples refused out of order: 71; "
+	    "order = live-first is not for it, set order = strict\n");
+	free(answer);
+	metric_group_free(&up);
 }
 
 static void
@@ -253,6 +282,7 @@ main(void)
 		cmocka_unit_test(metrics_are_text_of_its_version),
 		cmocka_unit_test(promtool_finds_nothing),
 		cmocka_unit_test(status_is_one_screen),
+		cmocka_unit_test(an_upstream_has_its_state_and_what_is_wrong),
 		cmocka_unit_test(other_pages_and_methods_are_refused),
 	};
 

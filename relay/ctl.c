@@ -23,6 +23,7 @@
 #define ANSWER_MAX ((size_t)64 << 20)
 #define ANSWER_S 30			/* to wait for an answer */
 #define DRAIN_POLL_MS 200
+#define QUERY_MAX 2048
 
 #define EXIT_USAGE 2
 
@@ -45,12 +46,12 @@ usage(FILE *to)
 	size_t i;
 
 	(void)fprintf(to, "usage: rwrelayctl [-s SOCKET] [-t SECONDS] COMMAND "
-	    "[ARGUMENT]\n"
+	    "[ARGUMENT ...]\n"
 	    "  -s SOCKET   of the relay (default " DEFAULT_SOCKET ")\n"
 	    "  -t SECONDS  for drain: give up after so long\n"
 	    "  -V          print the version and exit\n\n");
 	for (i = 0; i < N_COMMANDS; i++)
-		(void)fprintf(to, "  %-9s %-9s %s\n", commands[i].name,
+		(void)fprintf(to, "  %-15s %-21s %s\n", commands[i].name,
 		    commands[i].argument, commands[i].help);
 	(void)fprintf(to, "\nand of files, whether a relay runs or not:\n\n");
 	offline_usage(to);
@@ -117,13 +118,13 @@ hear(int fd, const char *path, struct buf *out)
 	}
 }
 
-/* A name as it may stand in a query: letters, digits, . _ - alone (those of
- * upstreams); anything else is no upstream's name. */
+/* What may stand in a query: letters, digits, . _ - (those of upstreams' names), and : of
+ * times. */
 static bool
-is_name(const char *name)
+is_word(const char *word)
 {
-	return *name && strspn(name, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(name);
+	return *word && strspn(word, "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-") == strlen(word);
 }
 
 /* The answer's status; its body stands at the end of `out`, *body bytes. */
@@ -209,15 +210,81 @@ drain(const char *socket_path, const struct command *c, const char *argument,
 	return status;
 }
 
+/* The words of a name that argv begins with; 0: it does not. */
+static int
+begins_with(int argc, char **argv, const char *name)
+{
+	size_t n;
+	int i;
+
+	for (i = 0; i < argc && *name; i++) {
+		n = strcspn(name, " ");
+		if (strlen(argv[i]) != n || memcmp(argv[i], name, n) != 0)
+			return 0;
+		name += n + (name[n] == ' ');
+	}
+	return *name ? 0 : i;
+}
+
 static const struct command *
-find(const char *name)
+find(int argc, char **argv, int *words)
 {
 	size_t i;
 
-	for (i = 0; i < N_COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
+	for (i = 0; i < N_COMMANDS; i++) {
+		*words = begins_with(argc, argv, commands[i].name);
+		if (*words)
 			return &commands[i];
+	}
 	return NULL;
+}
+
+/* How many arguments it may have; those in [] at the end it need not. */
+static bool
+takes(const struct command *c, int n)
+{
+	int least = 0, most = 0;
+	const char *p = c->argument;
+
+	for (; *p; p += strcspn(p, " "), p += *p == ' ') {
+		least += *p != '[';
+		most++;
+	}
+	return n >= least && n <= most;
+}
+
+/* With & between them; NULL: there are none. */
+static const char *
+query_of(int argc, char **argv, struct buf *room)
+{
+	int i;
+
+	if (argc == 0)
+		return NULL;
+	for (i = 0; i < argc; i++) {
+		if (!is_word(argv[i]))
+			errx(EXIT_USAGE, "%s: a name has letters, digits and "
+			    ". _ -", argv[i]);
+		(void)buf_printf(room, "%s%s", i ? "&" : "", argv[i]);
+	}
+	if (!buf_append(room, "", 1))
+		errx(EXIT_USAGE, "too long a name");
+	return (const char *)room->data;
+}
+
+/* The one that works on files.  Where a relay can do it, too, -d tells that none runs. */
+static const struct offline_command *
+offline(int argc, char **argv)
+{
+	int i, words;
+
+	if (find(argc, argv, &words)) {
+		for (i = words; i < argc; i++)
+			if (strcmp(argv[i], "-d") == 0)
+				return offline_find(argv[0]);
+		return NULL;
+	}
+	return offline_find(argv[0]);
 }
 
 struct options {
@@ -263,28 +330,29 @@ read_options(int argc, char **argv, struct options *o)
 int
 main(int argc, char **argv)
 {
-	const struct offline_command *offline;
+	const struct offline_command *of_files;
 	const struct command *c;
-	const char *argument;
+	const char *query;
 	struct options o;
+	struct buf room;
+	int words, status;
 
 	read_options(argc, argv, &o);
 	argc -= optind;
 	argv += optind;
-	offline = offline_find(argv[0]);
-	if (offline)
-		return offline->run(argc, argv);
-	c = find(argv[0]);
+	of_files = offline(argc, argv);
+	if (of_files)
+		return of_files->run(argc, argv);
+	c = find(argc, argv, &words);
 	if (!c)
 		errx(EXIT_USAGE, "%s: no such command; rwrelayctl -h lists them",
 		    argv[0]);
-	if (argc != 1 + (*c->argument != '\0'))
+	if (!takes(c, argc - words))
 		errx(EXIT_USAGE, "usage: rwrelayctl %s %s", c->name, c->argument);
-	argument = *c->argument ? argv[1] : NULL;
-	if (argument && !is_name(argument))
-		errx(EXIT_USAGE, "%s: a name has letters, digits and . _ -",
-		    argument);
-	return strcmp(c->name, "drain") == 0 ?
-	    drain(o.socket, c, argument, o.seconds) :
-	    run(o.socket, c, argument);
+	buf_init(&room, QUERY_MAX);
+	query = query_of(argc - words, argv + words, &room);
+	status = strcmp(c->name, "drain") == 0 ?
+	    drain(o.socket, c, query, o.seconds) : run(o.socket, c, query);
+	buf_fini(&room);
+	return status;
 }

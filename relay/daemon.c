@@ -381,6 +381,12 @@ open_admin(struct daemon *d)
 static enum status
 control_by_name(struct daemon *d)
 {
+	struct control_opts co = {
+		.n_upstreams = d->n_upstreams,
+		.spool = d->spool,
+		.disk = &disk_posix,
+		.directory = d->config->spool.directory,
+	};
 	size_t i;
 
 	d->named = calloc(d->n_upstreams + 1, sizeof(*d->named));
@@ -391,7 +397,8 @@ control_by_name(struct daemon *d)
 			d->config->upstreams[i].forward.name,
 			d->upstreams[i].forwarder,
 		};
-	return control_new(d->named, d->n_upstreams, &d->control);
+	co.upstreams = d->named;
+	return control_new(&co, &d->control);
 }
 
 /* For the owner and the group, who may do all that can be done there. */

@@ -1,5 +1,8 @@
 /* control.c - orders for upstreams, by name.
- * SPDX-License-Identifier: Apache-2.0 */
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What another loop carries out is an errand: it goes there and comes back, and then its
+ * request is answered, if whoever asked is still there.                     */
 #include "admin/control.h"
 
 #include <stdlib.h>
@@ -7,29 +10,80 @@
 
 #include "admin/answer.h"
 #include "admin/pages.h"
+#include "forward/rejected.h"
+#include "spool/aside.h"
 
-#define ORDERS 3
+#define ORDERS 4
+#define NAME_MAX_BYTES 128
+#define WORDS 2				/* of a query */
 
 struct control {
-	const struct control_upstream *upstreams;	/* borrowed */
-	size_t n_upstreams;
+	struct control_opts o;
 	struct http_route *routes;	/* owned */
 	size_t n_routes;
+	struct errand *errands;		/* owned: those under way */
 };
+
+struct errand {
+	struct errand *next;
+	struct control *control;	/* borrowed */
+	struct loop *home;		/* borrowed */
+	struct http_request *request;	/* borrowed; NULL: whoever asked has gone */
+	struct loop_msg back;
+	char name[NAME_MAX_BYTES + 1];	/* of the upstream */
+	bool rejected;
+	struct spool_forget forget;
+};
+
+/* ---- what was asked --------------------------------------------------------------- */
+
+/* The words of a query, which have & between them; how many there are. */
+static size_t
+words_of(struct http_request *r, struct bytes word[WORDS])
+{
+	struct bytes q = http_request_query(r);
+	const uint8_t *end;
+	size_t n = 0;
+
+	while (n < WORDS) {
+		end = q.n ? memchr(q.p, '&', q.n) : NULL;
+		word[n++] = bytes_of(q.p, end ? (size_t)(end - q.p) : q.n);
+		if (!end)
+			return n;
+		q = bytes_of(end + 1, q.n - (size_t)(end - q.p) - 1);
+	}
+	return WORDS + 1;
+}
+
+static enum status
+refuse_words(struct http_request *r)
+{
+	return answer_text(r, 400, "those are not the words for it\n");
+}
+
+static struct forwarder *
+find(const struct control *c, struct bytes name)
+{
+	size_t i;
+
+	for (i = 0; i < c->o.n_upstreams; i++)
+		if (bytes_eq(bytes_str(c->o.upstreams[i].name), name))
+			return c->o.upstreams[i].forwarder;
+	return NULL;
+}
 
 /* The upstream that the query names; NULL: there is none, and it was said. */
 static struct forwarder *
 named(const struct control *c, struct http_request *r, enum status *st)
 {
-	struct bytes name = http_request_query(r);
-	size_t i;
+	struct forwarder *f = find(c, http_request_query(r));
 
-	for (i = 0; i < c->n_upstreams; i++)
-		if (bytes_eq(bytes_str(c->upstreams[i].name), name))
-			return c->upstreams[i].forwarder;
-	*st = answer_text(r, 404, "there is no upstream of that name\n");
-	return NULL;
+	if (!f)
+		*st = answer_text(r, 404, "there is no upstream of that name\n");
+	return f;
 }
+
+/* ---- at once ----------------------------------------------------------------------- */
 
 static enum status
 order_pause(struct http_request *r, void *arg)
@@ -67,19 +121,141 @@ ask_drained(struct http_request *r, void *arg)
 	    answer_text(r, 503, "not yet\n");
 }
 
+/* ---- errands ------------------------------------------------------------------------ */
+
+/* ST_NO_MEMORY; ST_BAD_REQUEST: no upstream has such a name. */
+static enum status
+errand_new(struct control *c, struct http_request *r, struct bytes name,
+    struct errand **out)
+{
+	struct errand *e;
+
+	if (name.n == 0 || name.n > NAME_MAX_BYTES)
+		return ST_BAD_REQUEST;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return ST_NO_MEMORY;
+	memcpy(e->name, name.p, name.n);
+	e->control = c;
+	e->home = http_request_loop(r);
+	e->request = r;
+	http_request_set_user(r, e);
+	e->next = c->errands;
+	c->errands = e;
+	*out = e;
+	return ST_OK;
+}
+
+/* Answers, and is over. */
+static void
+errand_end(struct errand *e, int status, const char *text)
+{
+	struct errand **at = &e->control->errands;
+
+	if (e->request && answer_text(e->request, status, text) != ST_OK)
+		http_respond_status(e->request, ST_NO_MEMORY, NULL, 0);
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	free(e);
+}
+
+static void
+errand_gone(struct http_request *r, enum status why)
+{
+	struct errand *e = http_request_user(r);
+
+	(void)why;
+	if (e)
+		e->request = NULL;
+}
+
+#define ANSWERED_LATER(fn) \
+	{ fn, answer_ignore_body, answer_ignore_end, errand_gone }
+
+/* ---- forgetting ---------------------------------------------------------------------- */
+
+static enum status
+remove_rejected(const struct errand *e)
+{
+	struct aside_opts o = { e->control->o.disk, e->control->o.directory,
+		REJECTED_FOLDER, e->name, 0 };
+
+	return aside_remove(&o);
+}
+
+static void
+forgotten_here(struct loop_msg *m)
+{
+	struct errand *e = container_of(m, struct errand, back);
+	enum status st = e->forget.status, aside = ST_OK;
+
+	if (e->rejected && (st == ST_OK || st == ST_MISSING))
+		aside = remove_rejected(e);
+	if (st == ST_MISSING && e->rejected)
+		st = aside;
+	else if (st == ST_OK && aside != ST_MISSING)
+		st = aside;
+	if (st == ST_OK)
+		errand_end(e, 200, "forgotten\n");
+	else if (st == ST_MISSING || st == ST_CONFIG)
+		errand_end(e, 404, "there is nothing of an upstream of that "
+		    "name\n");
+	else
+		errand_end(e, 500, "the disk did not let it go; the log has "
+		    "more\n");
+}
+
+static void
+forgotten(struct spool_forget *o)
+{
+	struct errand *e = container_of(o, struct errand, forget);
+
+	loop_post(e->home, &e->back, forgotten_here);
+}
+
+static enum status
+order_forget(struct http_request *r, void *arg)
+{
+	struct control *c = arg;
+	struct bytes word[WORDS];
+	size_t n = words_of(r, word);
+	struct errand *e;
+	enum status st;
+
+	if (n > 2 || (n == 2 && !bytes_eq(word[1], BYTES_LIT("--rejected"))))
+		return refuse_words(r);
+	if (find(c, word[0]))
+		return answer_text(r, 409, "that upstream is configured: take "
+		    "its section out, restart the relay, and then forget "
+		    "it\n");
+	st = errand_new(c, r, word[0], &e);
+	if (st == ST_BAD_REQUEST)
+		return refuse_words(r);
+	if (st != ST_OK)
+		return st;
+	e->rejected = n == 2;
+	e->forget = (struct spool_forget){ .name = e->name, .done = forgotten };
+	spool_forget(c->o.spool, &e->forget);
+	return ST_OK;
+}
+
+/* ---- routes -------------------------------------------------------------------------- */
+
 static const struct http_handler pause = ANSWERED_IN_BEGIN(order_pause);
 static const struct http_handler resume = ANSWERED_IN_BEGIN(order_resume);
 static const struct http_handler drained = ANSWERED_IN_BEGIN(ask_drained);
+static const struct http_handler forget = ANSWERED_LATER(order_forget);
 
 enum status
-control_new(const struct control_upstream *upstreams, size_t n,
-    struct control **out)
+control_new(const struct control_opts *o, struct control **out)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	const struct http_route orders[ORDERS] = {
 		{ "POST", "/pause", &pause, c },
 		{ "POST", "/resume", &resume, c },
 		{ "GET", "/drained", &drained, c },
+		{ "POST", "/forget", &forget, c },
 	};
 	const struct http_route *pages;
 	size_t n_pages;
@@ -87,8 +263,7 @@ control_new(const struct control_upstream *upstreams, size_t n,
 	if (!c)
 		return ST_NO_MEMORY;
 	pages = pages_routes(&n_pages);
-	c->upstreams = upstreams;
-	c->n_upstreams = n;
+	c->o = *o;
 	c->n_routes = n_pages + ORDERS;
 	c->routes = calloc(c->n_routes, sizeof(*c->routes));
 	if (!c->routes) {
@@ -105,10 +280,15 @@ void
 control_free(struct control **taken)
 {
 	struct control *c = *taken;
+	struct errand *e;
 
 	*taken = NULL;
 	if (!c)
 		return;
+	while ((e = c->errands) != NULL) {
+		c->errands = e->next;
+		free(e);
+	}
 	free(c->routes);
 	free(c);
 }

@@ -7,6 +7,8 @@
  *	POST /pause?NAME	200; 404: there is no such upstream
  *	POST /resume?NAME	likewise
  *	GET  /drained?NAME	200: it is owed nothing; 503: it is; 404
+ *	POST /forget?NAME[&--rejected]	of an upstream that is configured no more:
+ *				200: its cursor is gone; 404; 409: it is configured
  *
  * Who may open the socket may do all of it.  On the loop of the server that has
  * the routes.                                                               */
@@ -16,6 +18,8 @@
 #include "base/status.h"
 #include "forward/forwarder.h"
 #include "http/server.h"
+#include "spool/disk.h"
+#include "spool/spool.h"
 
 struct control;
 
@@ -24,9 +28,16 @@ struct control_upstream {
 	struct forwarder *forwarder;
 };
 
-/* upstreams are borrowed for life. */
-enum status control_new(const struct control_upstream *, size_t n,
-    struct control **out);
+struct control_opts {			/* all borrowed for life */
+	const struct control_upstream *upstreams;
+	size_t n_upstreams;
+	struct spool *spool;
+	const struct disk_ops *disk;
+	const char *directory;		/* of the spool */
+};
+
+enum status control_new(const struct control_opts *, struct control **out);
+/* The loops that carry out orders have stopped. */
 void control_free(struct control **);
 /* For http_server_opts; live as long as the control. */
 const struct http_route *control_routes(const struct control *, size_t *n);

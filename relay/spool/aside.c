@@ -74,29 +74,35 @@ found(uint64_t number, enum status st, const struct recover_finding *f,
 		all->status = remember(all->aside, s);
 }
 
+/* DIRECTORY/FOLDER/NAME */
+static enum status
+place(const struct aside_opts *o, char to[SPOOL_PATH_MAX])
+{
+	char folder[SPOOL_PATH_MAX];
+
+	spool_path_named(folder, o->directory, o->folder, NULL);
+	if (strlen(folder) + strlen(o->name) >= SPOOL_DIRECTORY_MAX)
+		return ST_TOO_LARGE;
+	spool_path_named(to, folder, o->name, NULL);
+	return ST_OK;
+}
+
 enum status
 aside_open(const struct aside_opts *o, struct aside **out)
 {
 	struct aside *a = calloc(1, sizeof(*a));
 	struct finding all = { a, ST_OK };
-	enum status st = ST_NO_MEMORY;
-	char folder[SPOOL_PATH_MAX];
+	enum status st;
 
 	if (!a)
 		return ST_NO_MEMORY;
 	a->o = *o;
 	if (a->o.most_bytes < LEAST)
 		a->o.most_bytes = LEAST;
-	spool_path_named(folder, o->directory, o->folder, NULL);
-	if (strlen(folder) + strlen(o->name) >= SPOOL_DIRECTORY_MAX)
-		st = ST_TOO_LARGE;
-	else
-		st = ST_OK;
-	if (st == ST_OK) {
-		spool_path_named(a->directory, folder, o->name, NULL);
+	st = place(o, a->directory);
+	if (st == ST_OK)
 		st = recover_verify(o->disk, a->directory, false,
 		    found, &all);
-	}
 	if (st == ST_MISSING)
 		st = ST_OK;
 	if (st == ST_OK)
@@ -105,6 +111,43 @@ aside_open(const struct aside_opts *o, struct aside **out)
 		aside_close(&a);
 	*out = a;
 	return st;
+}
+
+struct removal {
+	const struct disk_ops *disk;
+	char directory[SPOOL_PATH_MAX];
+	enum status status;
+};
+
+static void
+remove_one(const char *name, void *arg)
+{
+	char path[SPOOL_PATH_MAX];
+	struct removal *r = arg;
+	enum status st;
+
+	if (strlen(name) > SPOOL_NAME_MAX)
+		return;		/* none of ours */
+	spool_path_named(path, r->directory, SPOOL_SEGMENT, name);
+	st = r->disk->unlink(r->disk->arg, path);
+	if (st != ST_OK)
+		r->status = st;
+}
+
+enum status
+aside_remove(const struct aside_opts *o)
+{
+	struct removal r = { .disk = o->disk, .status = ST_OK };
+	char dir[SPOOL_PATH_MAX];
+	enum status st = place(o, r.directory);
+
+	if (st != ST_OK)
+		return st;
+	spool_path(dir, r.directory, SPOOL_SEGMENT, 0, NULL);
+	st = o->disk->list(o->disk->arg, dir, remove_one, &r);
+	if (st == ST_OK)
+		st = r.status;
+	return st == ST_OK ? o->disk->sync_dir(o->disk->arg, dir) : st;
 }
 
 void

@@ -43,6 +43,10 @@ void aside_close(struct aside **);
 enum status aside_put(struct aside *, const struct aside_entry *,
     uint64_t *removed);
 
+/* All that is in it, whoever put it there; nobody has it open.  ST_MISSING: there is
+ * none. */
+enum status aside_remove(const struct aside_opts *);
+
 /* On disk, what is reserved included. */
 uint64_t aside_bytes(const struct aside *);
 

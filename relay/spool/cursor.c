@@ -343,6 +343,21 @@ cursor_sync(struct cursor *c)
 	return ST_OK;
 }
 
+enum status
+cursor_remove(const struct disk_ops *disk, const char *directory,
+    const char *name)
+{
+	char path[SPOOL_PATH_MAX], dir[SPOOL_PATH_MAX];
+	enum status st;
+
+	if (!spool_name_fits(name) || strlen(directory) > SPOOL_DIRECTORY_MAX)
+		return ST_CONFIG;
+	spool_path_named(path, directory, SPOOL_CURSOR, name);
+	spool_path(dir, directory, SPOOL_CURSOR, 0, NULL);
+	st = disk->unlink(disk->arg, path);
+	return st == ST_OK ? disk->sync_dir(disk->arg, dir) : st;
+}
+
 bool
 cursor_owes(const struct cursor_state *c, struct spool_pos pos, uint32_t stream)
 {

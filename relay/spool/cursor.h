@@ -42,6 +42,11 @@ void cursor_close(struct cursor **);
 enum status cursor_put(struct cursor *, const struct cursor_state *);
 enum status cursor_sync(struct cursor *);
 
+/* The file is no more, nor does it come back with the power.  ST_MISSING: there is none;
+ * ST_CONFIG: that is no name. */
+enum status cursor_remove(const struct disk_ops *, const char *directory,
+    const char *name);
+
 /* Whether the record at pos was not delivered. */
 bool cursor_owes(const struct cursor_state *, struct spool_pos pos,
     uint32_t stream);

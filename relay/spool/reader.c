@@ -109,6 +109,7 @@ spool_reader_new(struct spool *spool, const char *name, struct loop *loop,
 		free(r);
 		return st;
 	}
+	shelf_attach(rs->shelf, r->claim);
 	r->spool = spool;
 	r->readers = rs;
 	r->loop = loop;
@@ -133,6 +134,7 @@ spool_reader_free(struct spool_reader **rp)
 		return;
 	rs = r->readers;
 	shelf_unref(rs->shelf, &r->view);
+	shelf_detach(rs->shelf, r->claim);
 	scan_fini(&r->scan);
 	(void)pthread_mutex_lock(&rs->lock);
 	atomic_store(&r->hungry, false);

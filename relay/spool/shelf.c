@@ -360,14 +360,23 @@ shelf_needed(struct shelf *s)
 
 /* ---- claims ------------------------------------------------------------------ */
 
+static struct claim **
+find_claim(struct shelf *s, const char *name)
+{
+	struct claim **at = &s->claims;
+
+	while (*at && strcmp((*at)->name, name) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
 enum status
 shelf_claim(struct shelf *s, const char *name, struct claim **out)
 {
 	struct claim *c;
 
 	lock(s);
-	for (c = s->claims; c && strcmp(c->name, name) != 0; c = c->next)
-		;
+	c = *find_claim(s, name);
 	if (!c) {
 		c = calloc(1, sizeof(*c));
 		if (c) {
@@ -380,6 +389,57 @@ shelf_claim(struct shelf *s, const char *name, struct claim **out)
 	unlock(s);
 	*out = c;
 	return c ? ST_OK : ST_NO_MEMORY;
+}
+
+void
+shelf_attach(struct shelf *s, struct claim *c)
+{
+	lock(s);
+	c->readers++;
+	unlock(s);
+}
+
+void
+shelf_detach(struct shelf *s, struct claim *c)
+{
+	lock(s);
+	assert(c->readers > 0);
+	c->readers--;
+	unlock(s);
+}
+
+bool
+shelf_is_read(struct shelf *s, const char *name)
+{
+	const struct claim *c;
+	bool is_read;
+
+	lock(s);
+	c = *find_claim(s, name);
+	is_read = c && c->readers;
+	unlock(s);
+	return is_read;
+}
+
+enum status
+shelf_forget(struct shelf *s, const char *name)
+{
+	struct claim **at, *c;
+	enum status st = ST_OK;
+
+	lock(s);
+	at = find_claim(s, name);
+	c = *at;
+	if (!c)
+		st = ST_MISSING;
+	else if (c->readers)
+		st = ST_BUSY;
+	if (st == ST_OK) {
+		*at = c->next;
+		free(c);
+	}
+	unlock(s);
+	return st;
 }
 
 bool

@@ -34,6 +34,7 @@ struct view {
 struct claim {
 	struct claim *next;
 	struct spool_pos pos;		/* what is before is not needed */
+	unsigned readers;		/* that move it; 0: of a file that was found */
 	char name[SPOOL_NAME_MAX + 1];
 };
 
@@ -85,6 +86,13 @@ uint64_t shelf_needed(struct shelf *);
 
 /* The claim of this name, made if need be.  ST_NO_MEMORY. */
 enum status shelf_claim(struct shelf *, const char *name, struct claim **out);
+/* Somebody reads in its name, or not any more. */
+void shelf_attach(struct shelf *, struct claim *);
+void shelf_detach(struct shelf *, struct claim *);
+/* The claim of this name is no more: ST_MISSING: it never was; ST_BUSY: somebody reads
+ * in its name. */
+enum status shelf_forget(struct shelf *, const char *name);
+bool shelf_is_read(struct shelf *, const char *name);
 /* Forward only.  True if a segment can go now. */
 bool shelf_release(struct shelf *, struct claim *, struct spool_pos);
 /* Who is the furthest behind; "" if there is no claim. */

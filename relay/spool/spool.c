@@ -24,6 +24,7 @@
 #include "base/metric.h"
 #include "base/pace.h"
 #include "base/trend.h"
+#include "spool/cursor.h"
 #include "spool/reader.h"
 #include "spool/recover.h"
 #include "spool/retain.h"
@@ -523,8 +524,8 @@ tell_full(struct spool *s)
 	shelf_last(&s->shelf, last);
 	log_warn("spool-full", "directory=%s limit=%" PRIu64 " behind=%s "
 	    "hint=\"edges keep their data and are answered 503 until that "
-	    "upstream has had a segment; if it is configured no more, remove "
-	    "its file in " SPOOL_CURSOR "/ and start again\"", s->directory,
+	    "upstream has had a segment; if it is configured no more, "
+	    "rwrelayctl upstream forget gives the room back\"", s->directory,
 	    s->o.size_bytes, last[0] ? last : "nobody");
 }
 
@@ -572,6 +573,34 @@ on_sweep(struct loop_msg *msg)
 	atomic_store(&s->sweep_posted, false);
 	remove_passed(s);
 	look_at_room(s);
+}
+
+static void
+on_forget(struct loop_msg *msg)
+{
+	struct spool_forget *o = container_of(msg, struct spool_forget, msg);
+	struct spool *s = o->spool;
+	enum status st;
+
+	o->status = shelf_is_read(&s->shelf, o->name) ? ST_BUSY :
+	    cursor_remove(s->disk, s->directory, o->name);
+	if (o->status == ST_OK || o->status == ST_MISSING) {
+		st = shelf_forget(&s->shelf, o->name);
+		if (o->status == ST_MISSING)
+			o->status = st;
+		remove_passed(s);
+		look_at_room(s);
+	}
+	if (o->status == ST_OK)
+		log_info("upstream-forgotten", "upstream=%s", o->name);
+	o->done(o);
+}
+
+void
+spool_forget(struct spool *s, struct spool_forget *o)
+{
+	o->spool = s;
+	loop_post(s->loop, &o->msg, on_forget);
 }
 
 /* Any thread. */

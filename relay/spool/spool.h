@@ -109,6 +109,24 @@ void spool_follow(struct spool *, struct spool_write *);
 /* A stream number, 1, 2, ..., that no other stream of the epoch has.  Any thread. */
 uint32_t spool_stream_new(struct spool *, uint64_t epoch);
 
+/* ---- forgetting --------------------------------------------------------------- */
+
+struct spool_forget {
+	/* set by the caller; borrowed until done */
+	const char *name;		/* of a reader that is no more */
+	void (*done)(struct spool_forget *);	/* on the spool's loop */
+	/* the spool's */
+	enum status status;		/* ST_OK; ST_MISSING: nobody of that name was
+					   here; ST_BUSY: it reads; ST_CONFIG, or the
+					   disk's: all is as it was */
+	struct loop_msg msg;
+	struct spool *spool;
+};
+
+/* Any thread.  Its cursor goes, and with that its claim, and the segments that nobody else
+ * needs. */
+void spool_forget(struct spool *, struct spool_forget *);
+
 /* ---- reading ------------------------------------------------------------------ */
 
 struct spool_pos {

@@ -13,6 +13,8 @@
 
 #include "policy/match.h"
 #include "series/codec.h"
+#include "spool/aside.h"
+#include "spool/cursor.h"
 #include "spool/ledger.h"
 #include "spool/quarantine.h"
 #include "spool/recover.h"
@@ -542,6 +544,76 @@ run_rejected(int argc, char **argv)
 	    list_all_rejected(directory);
 }
 
+/* ---- upstream ---------------------------------------------------------------------- */
+
+static enum status
+forget(const char *directory, const char *upstream, bool rejected)
+{
+	struct aside_opts o = { &disk_posix, directory, REJECTED, upstream, 0 };
+	enum status st = cursor_remove(&disk_posix, directory, upstream), aside;
+
+	if (!rejected || (st != ST_OK && st != ST_MISSING))
+		return st;
+	aside = aside_remove(&o);
+	return st == ST_MISSING || aside != ST_MISSING ? aside : st;
+}
+
+static int
+forget_locked(const char *directory, const char *upstream, bool rejected)
+{
+	struct disk_file *lock = NULL;
+	char path[SPOOL_PATH_MAX];
+	enum status st;
+
+	if (strlen(directory) > SPOOL_DIRECTORY_MAX)
+		return failed(directory, ST_TOO_LARGE);
+	spool_path_named(path, directory, "lock", NULL);
+	st = disk_posix.lock(disk_posix.arg, path, &lock);
+	if (st == ST_MISSING)
+		return failed(directory, st);
+	if (st == ST_OK)
+		st = forget(directory, upstream, rejected);
+	disk_posix.close(disk_posix.arg, &lock);
+	if (st == ST_LOCKED)
+		warnx("%s: a relay uses it: without -d it is the relay that is "
+		    "asked", directory);
+	else if (st == ST_MISSING || st == ST_CONFIG)
+		warnx("%s: there is nothing of an upstream of that name",
+		    upstream);
+	else if (st != ST_OK)
+		return failed(directory, st);
+	if (st != ST_OK)
+		return EXIT_FAILURE;
+	(void)printf("forgotten\n");
+	return EXIT_SUCCESS;
+}
+
+static int
+run_upstream(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "rejected", no_argument, NULL, 'r' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *directory = NULL, *upstream;
+	bool rejected = false;
+	int opt;
+
+	optind = 2;
+	while ((opt = getopt_long(argc, argv, "d:", options, NULL)) != -1) {
+		if (opt == 'd')
+			directory = optarg;
+		else if (opt == 'r')
+			rejected = true;
+		else
+			return wrong_usage("upstream");
+	}
+	upstream = last_argument(argc, argv, NULL);
+	if (argc < 2 || strcmp(argv[1], "forget") != 0 || !directory || !upstream)
+		return wrong_usage("upstream");
+	return forget_locked(directory, upstream, rejected);
+}
+
 /* ---- all of them ------------------------------------------------------------------- */
 
 static const struct offline_command commands[] = {
@@ -552,6 +624,9 @@ static const struct offline_command commands[] = {
 	    "look through a spool's files" },
 	{ "rejected", run_rejected, "rejected [-d DIRECTORY] [UPSTREAM]",
 	    "what upstreams refused for good, and why" },
+	{ "upstream", run_upstream,
+	    "upstream forget [-d DIRECTORY] UPSTREAM [--rejected]",
+	    "with -d: upstream forget, while no relay runs" },
 	{ "gaps", run_gaps, "gaps [DIRECTORY]",
 	    "what was removed before an upstream had it" },
 };

@@ -97,13 +97,68 @@ with rw.Case("how an upstream does, and for how long") as t:
         t.equal(subprocess.run(["promtool", "check", "metrics"], text=True,
                                input=page).returncode, 0, "a valid page")
 
+def without(relay, name):
+    """Takes an upstream's section out of the relay's config."""
+    with open(relay.config) as f:
+        text = f.read()
+    start = text.index("upstream %s {" % name)
+    with open(relay.config, "w") as f:
+        f.write(text[:start] + text[text.index("\n}", start) + 3:])
+
+
+with rw.Case("who is configured no more can be forgotten") as t:
+    sink, other, third = (t.sink(), t.sink(faults="down"),
+                          t.sink(faults="400 edge=1"))
+    relay = t.relay([sink, other, third], spool="\tsegment-size = 1M")
+    sent = t.load(relay, "--edges", 3, "--series", 20000, "--kinds",
+                  "histogram,exemplar", "--rounds", 6).result()
+    t.delivered(sink, sent["acked"])
+    t.check(relay.ctl("-t", 60, "drain", "up2")[0] == 0, "two have had all")
+    t.equal(relay.ctl("upstream", "forget", "up1")[0::2],
+            (1, "rwrelayctl: that upstream is configured: take its section "
+             "out, restart the relay, and then forget it\n"),
+            "not while it is configured")
+    t.equal(relay.ctl("upstream", "forget", "-d", relay.directory, "up1")[0],
+            1, "nor behind the relay's back")
+    t.equal(relay.stop(), 0, "ended in order")
+    without(relay, "up1")
+    without(relay, "up2")
+    relay.again()
+    before = relay.metric("rwrelay_spool_bytes")
+    t.check(before > 1 << 20, "what it is owed stays: %d bytes" % before)
+    t.equal(relay.ctl("upstream", "forget", "up7")[0::2],
+            (1, "rwrelayctl: there is nothing of an upstream of that name\n"),
+            "one that never was")
+    t.equal(relay.ctl("upstream", "forget", "up1"), (0, "forgotten\n", ""),
+            "it is forgotten")
+    left = relay.metric("rwrelay_spool_bytes")
+    t.check(left < before / 2, "and the room is there at once: %d" % left)
+    aside = os.path.join(relay.directory, "rejected", "up2", "segment")
+    t.check(os.listdir(aside), "what another has refused is kept")
+    t.equal(relay.ctl("upstream", "forget", "up2"), (0, "forgotten\n", ""),
+            "as he is forgotten, too")
+    t.check(os.listdir(aside), "and still is")
+    t.equal(relay.ctl("upstream", "forget", "up2", "--rejected"),
+            (0, "forgotten\n", ""), "until that was said")
+    t.equal(os.listdir(aside), [], "then it is not")
+    t.equal(os.listdir(os.path.join(relay.directory, "cursor")), ["up0"],
+            "one cursor is left")
+    t.equal(relay.stop(), 0, "ended in order")
+    for how, expected in ((), 0), ((), 1):
+        t.equal(relay.ctl("upstream", "forget", "-d", relay.directory, "up0",
+                          *how)[0], expected, "without a relay")
+    t.equal(os.listdir(os.path.join(relay.directory, "cursor")), [],
+            "none is left")
+
 with rw.Case("what cannot be done is said") as t:
     relay = t.relay([t.sink()])
     t.equal(relay.ctl("pause", "nobody"),
             (1, "", "rwrelayctl: there is no upstream of that name\n"),
             "an upstream that is not there")
     for args in ((), ("pause",), ("status", "x"), ("explode",),
-                 ("pause", "a b"), ("-t", "x", "drain", "up0")):
+                 ("pause", "a b"), ("upstream", "forget"), ("upstream",),
+                 ("upstream", "forget", "a", "b", "c"),
+                 ("upstream", "forget", "-d", "x"), ("-t", "x", "drain", "up0")):
         t.equal(relay.ctl(*args)[0], 2, "usage: %s" % " ".join(args))
     mode = os.stat(relay.control).st_mode
     t.check(stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o660,

@@ -302,6 +302,28 @@ a_failing_disk_costs_what_it_did_not_take(void **state)
 	assert_true(kept > 80);
 }
 
+/* As of an upstream that is no more. */
+static void
+it_can_all_be_removed(void **state)
+{
+	struct aside_opts o = { disk_ram_ops(disk), SPOOL, "rejected",
+		"central", 0 };
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(aside_remove(&o), ST_OK);
+	for (i = 0; i < 2000; i++)
+		assert_int_equal(refuse(i), ST_OK);
+	rejected_free(&rejected);
+	assert_true(look().entries > 100);
+	assert_int_equal(aside_remove(&o), ST_OK);
+	disk_ram_power_cut(disk, RAM_LOST, 1);
+	assert_int_equal(look().entries, 0);
+	open_rejected();
+	assert_int_equal(refuse(7), ST_OK);
+	assert_int_equal(look().entries, 1);
+}
+
 static void
 nothing_is_kept_if_so_wished(void **state)
 {
@@ -322,6 +344,7 @@ main(void)
 		TEST(it_outlives_the_process),
 		TEST(the_oldest_goes_when_there_is_no_room),
 		TEST(a_failing_disk_costs_what_it_did_not_take),
+		TEST(it_can_all_be_removed),
 		TEST(nothing_is_kept_if_so_wished),
 	};
 

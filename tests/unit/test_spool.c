@@ -536,6 +536,70 @@ drop_oldest_tells_whom_it_takes_from(void **state)
 	rig_reader_free(rig, &a);
 }
 
+static void
+forgot(struct spool_forget *o)
+{
+	o->name = NULL;
+}
+
+static enum status
+forget(const char *name)
+{
+	struct spool_forget o = { .name = name, .done = forgot };
+
+	spool_forget(rig->spool, &o);
+	fake_settle();
+	assert_null(o.name);
+	return o.status;
+}
+
+/* Who has gone keeps segments until he is forgotten, then nothing, for ever. */
+static void
+who_is_forgotten_keeps_nothing(void **state)
+{
+	struct spool_pos first = { 1, 64 };
+	struct spool_reader *a, *b;
+	size_t n;
+
+	(void)state;
+	put_cursor("gone", first, first);
+	reopen(&rig_opts);
+	a = rig_reader(rig, "a");
+	put_cursor("a", first, first);
+	store_many(40, 500);
+	n = segments();
+	assert_true(n > 4);
+	spool_reader_release(a, spool_newest(a));
+	fake_settle();
+	assert_int_equal(segments(), n);
+	assert_int_equal(forget("a"), ST_BUSY);
+	assert_int_equal(forget("nobody"), ST_MISSING);
+	assert_int_equal(forget("../segment"), ST_CONFIG);
+	disk_ram_fail(disk, 0, 1, ST_DISK);
+	assert_int_equal(forget("gone"), ST_DISK);
+	assert_int_equal(segments(), n);
+	disk_ram_fail(disk, 0, 0, ST_OK);
+	assert_int_equal(forget("gone"), ST_OK);
+	assert_in_range(segments(), 1, 2);
+	assert_int_equal(forget("gone"), ST_MISSING);
+	/* one that was here a moment ago; two of a name are one */
+	b = rig_reader(rig, "b");
+	store_many(40, 500);
+	spool_reader_release(a, spool_newest(a));
+	fake_settle();
+	assert_true(segments() > 4);
+	assert_int_equal(forget("b"), ST_BUSY);
+	rig_reader_free(rig, &b);
+	assert_int_equal(forget("b"), ST_OK);
+	assert_in_range(segments(), 1, 2);
+	crash(RAM_LOST);
+	a = rig_reader(rig, "a");
+	store_many(40, 500);
+	spool_reader_release(a, spool_newest(a));
+	fake_settle();
+	assert_in_range(segments(), 1, 2);
+}
+
 /* Samples in the ledger, and what it says of one upstream and edge. */
 struct told {
 	const char *upstream, *edge;
@@ -943,6 +1007,7 @@ main(void)
 		T(the_size_is_a_hard_limit),
 		T(a_full_spool_empties_though_small),
 		T(drop_oldest_tells_whom_it_takes_from),
+		T(who_is_forgotten_keeps_nothing),
 		T(a_gap_is_what_was_not_delivered),
 		T(what_is_too_old_goes),
 		T(nothing_is_entered_that_all_had),

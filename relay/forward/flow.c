@@ -98,22 +98,30 @@ flows_find(const struct flows *f, uint64_t edge)
 	return o;
 }
 
-struct flow *
-flows_get(struct flows *f, uint64_t edge)
+void
+flow_init(struct flow *o, uint64_t edge)
 {
-	struct flow *o = flows_find(f, edge);
 	unsigned c;
 
-	if (o)
-		return o;
-	o = calloc(1, sizeof(*o));
-	if (!o)
-		return NULL;
+	memset(o, 0, sizeof(*o));
 	o->edge = edge;
 	for (c = 0; c < PACER_CLASSES; c++)
 		unit_list_init(&o->part[c].queue);
 	o->backoff = (struct backoff){ .first_ns = PARK_FIRST,
 		.max_ns = PARK_MAX, .seed = edge | 1 };
+}
+
+struct flow *
+flows_get(struct flows *f, uint64_t edge)
+{
+	struct flow *o = flows_find(f, edge);
+
+	if (o)
+		return o;
+	o = malloc(sizeof(*o));
+	if (!o)
+		return NULL;
+	flow_init(o, edge);
 	o->same = f->bucket[edge % BUCKETS];
 	f->bucket[edge % BUCKETS] = o;
 	f->n++;

@@ -71,6 +71,9 @@ struct flows {
 void flows_init(struct flows *, bool strict);
 void flows_fini(struct flows *);		/* units are the supply's */
 
+/* One of its own that is not in the table, but may be in the rings. */
+void flow_init(struct flow *, uint64_t edge);
+
 /* Made if need be; NULL: out of memory. */
 struct flow *flows_get(struct flows *, uint64_t edge);
 struct flow *flows_find(const struct flows *, uint64_t edge);

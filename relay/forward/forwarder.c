@@ -37,6 +37,7 @@
 #include "forward/pacer.h"
 #include "forward/regroup.h"
 #include "forward/rejected.h"
+#include "forward/resend.h"
 #include "forward/supply.h"
 #include "forward/verdict.h"
 
@@ -71,6 +72,7 @@ struct forwarder {
 	struct loop *loop;		/* borrowed */
 	struct supply *supply;		/* owned */
 	struct rejected *rejected;	/* owned */
+	struct resend resend;		/* what was refused, once more */
 	struct http_client *client;	/* owned */
 	struct metric_group *metrics;	/* owned */
 	struct lane_tools tools;	/* owned */
@@ -95,7 +97,7 @@ struct forwarder {
 	enum payload_proto proto;
 	int64_t reprobe_at;		/* 0: never */
 
-	uint32_t ahead[SUPPLY_SOURCES];	/* points out of the supply */
+	uint32_t ahead[SUPPLY_SOURCES + 1];	/* points that are out, by source */
 	enum { HUNGRY_UNKNOWN, HUNGRY_NOBODY, HUNGRY_SOME }
 	    hungry[SUPPLY_SOURCES];	/* as of this turn */
 	struct loop_timer *pace;	/* owned: something may be sent then */
@@ -451,7 +453,10 @@ let_go(struct forwarder *f, struct lane *l)
 			f->ahead[u->source] -= u->points;
 			if (o->part[l->class].alone)
 				o->part[l->class].alone--;
-			supply_done(f->supply, &u);
+			if (u->source == SUPPLY_NONE)
+				resend_done(&f->resend, &u);
+			else
+				supply_done(f->supply, &u);
 		}
 		l->points = 0;
 		l->flow = NULL;
@@ -501,7 +506,8 @@ delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
 	let_go(f, l);
 }
 
-/* Where the upstream took some of several, nobody knows which: all are kept. */
+/* Where the upstream took some of several, nobody knows which: all are kept.  What was
+ * kept before and cannot be kept again stays where it is. */
 static void
 set_aside(struct forwarder *f, const struct lane *l, const struct http_answer *a,
     int64_t samples)
@@ -513,8 +519,9 @@ set_aside(struct forwarder *f, const struct lane *l, const struct http_answer *a
 	for (u = l->sending.first; u; u = u->next) {
 		part = lane_part(u);
 		why.samples = l->sending.n == 1 ? (uint64_t)samples : u->points;
-		(void)rejected_keep(f->rejected, u->dict, &part, u->wall_ms,
-		    &why);
+		if (rejected_keep(f->rejected, u->dict, &part, u->wall_ms,
+		    &why) != ST_OK && u->source == SUPPLY_NONE)
+			f->resend.stays = true;
 	}
 }
 
@@ -1066,6 +1073,19 @@ read_on(struct forwarder *f)
 	}
 }
 
+/* ---- once more, by order -------------------------------------------------------------------------- */
+
+static void
+resend(struct forwarder *f)
+{
+	struct unit *u = f->draining ? NULL : resend_next(&f->resend);
+
+	if (!u)
+		return;
+	f->ahead[SUPPLY_NONE] += u->points;
+	flow_push(&f->flows, &f->resend.flow, PACER_BACKLOG, u);
+}
+
 /* ---- live data first --------------------------------------------------------------------------- */
 
 struct pile {
@@ -1174,6 +1194,7 @@ pump(struct forwarder *f)
 		return;
 	read_on(f);
 	jump(f);
+	resend(f);
 	start_lanes(f);
 	ahead = f->ahead[SUPPLY_LOG] + f->ahead[SUPPLY_REST];
 	metric_group_set(f->metrics, METRIC_UP_READ_AHEAD, ahead);
@@ -1224,6 +1245,7 @@ sync_due(void *arg)
 
 	supply_sync(f->supply);
 	flows_each(&f->flows, maybe_probe, f);
+	maybe_probe(&f->resend.flow, f);
 	(void)supply_owes_any(f->supply, touch, f);
 	flows_sweep(&f->flows, now - FLOW_IDLE_NS);
 	metric_group_set(f->metrics, METRIC_UP_CEILING,
@@ -1287,6 +1309,34 @@ forwarder_pause(struct forwarder *f, bool yes)
 	atomic_store(&f->pause_wanted, yes);
 	if (!atomic_exchange(&f->pause_posted, true))
 		loop_post(f->loop, &f->pause_msg, pause_seen);
+}
+
+static void
+obey(struct loop_msg *m)
+{
+	struct forward_command *o = container_of(m, struct forward_command, msg);
+	struct forwarder *f = o->forwarder;
+	struct resend_sums sums = { 0, 0 };
+
+	switch (o->what) {
+	case FORWARD_RESEND:
+		o->status = resend_order(&f->resend, o->entry, &sums);
+		break;
+	case FORWARD_GIVE_UP:
+		o->status = resend_drop(&f->resend, o->entry, &sums);
+		break;
+	}
+	o->entries = sums.entries;
+	o->samples = sums.samples;
+	o->done(o);
+	pump(f);
+}
+
+void
+forwarder_command(struct forwarder *f, struct forward_command *o)
+{
+	o->forwarder = f;
+	loop_post(f->loop, &o->msg, obey);
 }
 
 bool
@@ -1366,6 +1416,7 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		    &f->supply);
 	if (st == ST_OK)
 		st = rejected_new(&ro, f->metrics, &f->rejected);
+	resend_init(&f->resend, f->opts.name, f->rejected, f->metrics);
 	return st;
 }
 
@@ -1421,6 +1472,7 @@ forwarder_free(struct forwarder **taken)
 		lane_fini(&f->lane[i]);
 	if (f->supply)
 		supply_free(&f->supply);
+	resend_fini(&f->resend);
 	rejected_free(&f->rejected);
 	v1_builder_free(&f->tools.v1);
 	v2_builder_free(&f->tools.v2);

@@ -92,6 +92,29 @@ void forwarder_drain(struct forwarder *, int64_t at_most_ns);
 void forwarder_pause(struct forwarder *, bool);
 /* Any thread: all that was in the log a moment ago is delivered, or set aside. */
 bool forwarder_is_drained(const struct forwarder *);
+
+enum forward_what {
+	FORWARD_RESEND,		/* what was refused for good goes once more */
+	FORWARD_GIVE_UP,	/* or never */
+};
+
+/* An operator's order. */
+struct forward_command {
+	/* set by the caller; borrowed until done */
+	enum forward_what what;
+	struct spool_pos entry;		/* of the rejected log; {0, 0}: all */
+	void (*done)(struct forward_command *);	/* on the forwarder's loop */
+	/* the forwarder's */
+	enum status status;		/* as resend.h has them */
+	uint64_t entries, samples;	/* that it is about */
+	struct loop_msg msg;
+	struct forwarder *forwarder;
+};
+
+/* Any thread.  Done as soon as it is known what it is about; never, if the forwarder stops
+ * before. */
+void forwarder_command(struct forwarder *, struct forward_command *);
+
 /* What a value of METRIC_UP_STATE is called. */
 const char *forwarder_state(int64_t);
 /* When the loop has stopped. */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "forward/rejected.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,4 +237,53 @@ rejected_keep(struct rejected *r, const struct dict *d, const struct batch *b,
 		    status_info(st)->word, r->o.directory);
 	r->failing = st != ST_OK;
 	return st;
+}
+
+/* ---- what is kept -------------------------------------------------------------- */
+
+/* "status=400 samples=500 text=..." */
+static uint64_t
+samples_of(struct bytes why)
+{
+	char text[64];
+	size_t n = why.n < sizeof(text) - 1 ? why.n : sizeof(text) - 1;
+	unsigned long long samples = 0;
+
+	memcpy(text, why.p, n);
+	text[n] = '\0';
+	(void)sscanf(text, "status=%*d samples=%llu", &samples);
+	return samples;
+}
+
+enum status
+rejected_next(struct rejected *r, struct spool_pos after, struct spool_pos *at,
+    struct rejected_entry *out)
+{
+	struct aside_entry e;
+	enum status st = r->aside ? aside_next(r->aside, after, at, &e) :
+	    ST_END;
+
+	if (st == ST_OK)
+		*out = (struct rejected_entry){ samples_of(e.why), e.wall_ms,
+			e.data };
+	return st;
+}
+
+enum status
+rejected_over(struct rejected *r, uint64_t segment, const uint64_t *offsets,
+    uint32_t n)
+{
+	enum status st = r->aside ? aside_over(r->aside, segment, offsets, n) :
+	    ST_OK;
+
+	if (r->aside)
+		metric_group_set(r->metrics, METRIC_UP_REJECTED_BYTES,
+		    (int64_t)aside_bytes(r->aside));
+	return st;
+}
+
+struct spool_pos
+rejected_end(const struct rejected *r)
+{
+	return r->aside ? aside_end(r->aside) : (struct spool_pos){ 0, 0 };
 }

@@ -18,6 +18,7 @@
 #include "series/batch.h"
 #include "series/dict.h"
 #include "spool/disk.h"
+#include "spool/spool.h"
 
 #define REJECTED_FOLDER "rejected"
 
@@ -45,5 +46,19 @@ void rejected_free(struct rejected **);
  * kept is gone.  wall_ms: when the edge's request was received. */
 enum status rejected_keep(struct rejected *, const struct dict *,
     const struct batch *, int64_t wall_ms, const struct rejected_reason *);
+
+/* What is kept; borrowed until the next call of any of these. */
+struct rejected_entry {
+	uint64_t samples;		/* as its reason has them */
+	int64_t wall_ms;
+	struct bytes data;		/* a record, the first of its stream */
+};
+
+/* As aside_next, aside_over and aside_end; ST_END, too, where nothing is kept. */
+enum status rejected_next(struct rejected *, struct spool_pos after,
+    struct spool_pos *at, struct rejected_entry *out);
+enum status rejected_over(struct rejected *, uint64_t segment,
+    const uint64_t *offsets, uint32_t n);
+struct spool_pos rejected_end(const struct rejected *);
 
 #endif

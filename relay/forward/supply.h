@@ -27,7 +27,8 @@
 
 struct supply;
 
-enum supply_source { SUPPLY_LOG, SUPPLY_REST };
+/* SUPPLY_NONE: a unit that is not of the log, nor of a supply. */
+enum supply_source { SUPPLY_LOG, SUPPLY_REST, SUPPLY_NONE };
 #define SUPPLY_SOURCES 2
 
 /* A record, decoded. */

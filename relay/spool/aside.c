@@ -7,27 +7,39 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "spool/done.h"
 #include "spool/recover.h"
+#include "spool/scan.h"
 #include "spool/segment.h"
 #include "spool/spool_priv.h"
 
 #define SEGMENTS 8			/* in what may be used */
 #define STEP ((uint64_t)64 << 10)	/* reserved at a time */
 #define LEAST (SEGMENTS * STEP)
+#define WHY_MAX ((size_t)1 << 16)
 
 struct aside_segment {
 	uint64_t number, bytes, records;
+	bool damaged;			/* there is more that cannot be read */
+	struct done done;		/* owned */
 };
 
 struct aside {
 	struct aside_opts o;
 	char directory[SPOOL_PATH_MAX];	/* with folder and name */
 	struct segment *segment;	/* owned; NULL: none yet */
+	struct done done;		/* owned; of that one */
 	uint32_t stream;		/* last used in it */
 	uint64_t highest;		/* number of a segment */
 	struct aside_segment *old;	/* owned; what is not written any more */
 	uint32_t n_old, max_old;
 	uint64_t old_bytes;
+
+	struct scan scan;		/* of whoever reads */
+	uint64_t scanned;		/* segment that it has open; 0: none */
+	struct spool_pos read;		/* entry that was read last */
+	struct buf why;			/* of the one that comes next */
+	int64_t since_ms;
 };
 
 /* ---- what is there ---------------------------------------------------------- */
@@ -69,9 +81,15 @@ found(uint64_t number, enum status st, const struct recover_finding *f,
 	if (st == ST_OK) {
 		s.bytes = f->size;
 		s.records = f->totals.records;
+		s.damaged = f->damaged;
 	}
 	if (all->status == ST_OK)
+		all->status = done_read(all->aside->o.disk,
+		    all->aside->directory, number, &s.done);
+	if (all->status == ST_OK)
 		all->status = remember(all->aside, s);
+	if (all->status != ST_OK)
+		done_fini(&s.done);
 }
 
 /* DIRECTORY/FOLDER/NAME */
@@ -87,6 +105,55 @@ place(const struct aside_opts *o, char to[SPOOL_PATH_MAX])
 	return ST_OK;
 }
 
+/* What a segment of that number had that was here before. */
+static enum status
+remove_marks(struct aside *a, uint64_t number)
+{
+	char path[SPOOL_PATH_MAX];
+	enum status st;
+
+	spool_path(path, a->directory, SPOOL_SEGMENT, number, DONE_SUFFIX);
+	st = a->o.disk->unlink(a->o.disk->arg, path);
+	return st == ST_MISSING ? ST_OK : st;
+}
+
+/* The marks go behind the segment: without it they say nothing. */
+static enum status
+remove_segment(struct aside *a, uint32_t i)
+{
+	const struct disk_ops *d = a->o.disk;
+	struct aside_segment *s = &a->old[i];
+	char path[SPOOL_PATH_MAX];
+	enum status st;
+
+	spool_path(path, a->directory, SPOOL_SEGMENT, s->number, ".rwl");
+	st = d->unlink(d->arg, path);
+	if (st != ST_OK && st != ST_MISSING)
+		return st;
+	(void)remove_marks(a, s->number); /* else before the next of that number */
+	a->old_bytes -= s->bytes;
+	done_fini(&s->done);
+	a->n_old--;
+	memmove(s, s + 1, (a->n_old - i) * sizeof(*s));
+	return ST_OK;
+}
+
+static bool
+is_over(const struct aside_segment *s)
+{
+	return s->records > 0 && !s->damaged && s->done.n >= s->records / 2;
+}
+
+static void
+remove_over(struct aside *a)
+{
+	uint32_t i = a->n_old;
+
+	while (i-- > 0)
+		if (is_over(&a->old[i]))
+			(void)remove_segment(a, i); /* else at the next start */
+}
+
 enum status
 aside_open(const struct aside_opts *o, struct aside **out)
 {
@@ -99,6 +166,8 @@ aside_open(const struct aside_opts *o, struct aside **out)
 	a->o = *o;
 	if (a->o.most_bytes < LEAST)
 		a->o.most_bytes = LEAST;
+	scan_init(&a->scan, o->disk);
+	buf_init(&a->why, WHY_MAX);
 	st = place(o, a->directory);
 	if (st == ST_OK)
 		st = recover_verify(o->disk, a->directory, false,
@@ -107,7 +176,9 @@ aside_open(const struct aside_opts *o, struct aside **out)
 		st = ST_OK;
 	if (st == ST_OK)
 		st = all.status;
-	if (st != ST_OK)
+	if (st == ST_OK)
+		remove_over(a);
+	else
 		aside_close(&a);
 	*out = a;
 	return st;
@@ -154,6 +225,7 @@ void
 aside_close(struct aside **taken)
 {
 	struct aside *a = *taken;
+	uint32_t i;
 
 	*taken = NULL;
 	if (!a)
@@ -161,6 +233,11 @@ aside_close(struct aside **taken)
 	if (a->segment)
 		(void)segment_seal(a->segment);
 	segment_free(&a->segment);
+	done_fini(&a->done);
+	for (i = 0; i < a->n_old; i++)
+		done_fini(&a->old[i].done);
+	scan_fini(&a->scan);
+	buf_fini(&a->why);
 	free(a->old);
 	free(a);
 }
@@ -203,8 +280,13 @@ finish(struct aside *a, enum status (*end)(struct segment *))
 
 	s.bytes = segment_size(a->segment);
 	s.records = segment_records(a->segment);
+	s.done = a->done;
+	a->done = (struct done){ .n = 0 };
 	segment_free(&a->segment);
-	return remember(a, s) == ST_OK ? st : ST_NO_MEMORY;
+	if (remember(a, s) == ST_OK)
+		return st;
+	done_fini(&s.done);
+	return ST_NO_MEMORY;
 }
 
 static enum status
@@ -230,6 +312,8 @@ ready(struct aside *a)
 	o.number = a->highest + 1;
 	st = make_directories(a);
 	if (st == ST_OK)
+		st = remove_marks(a, o.number);
+	if (st == ST_OK)
 		st = segment_create(&o, &a->segment);
 	if (st != ST_OK)
 		return st;
@@ -242,24 +326,16 @@ ready(struct aside *a)
 static uint64_t
 make_room(struct aside *a, uint64_t n)
 {
-	const struct disk_ops *d = a->o.disk;
-	char path[SPOOL_PATH_MAX];
-	uint64_t removed = 0;
-	uint32_t i;
+	uint64_t removed = 0, entries;
 
-	for (i = 0; i < a->n_old &&
-	    aside_bytes(a) + n > a->o.most_bytes; i++) {
-		spool_path(path, a->directory, SPOOL_SEGMENT, a->old[i].number,
-		    ".rwl");
-		if (d->unlink(d->arg, path) != ST_OK)
+	while (a->n_old > 0 && aside_bytes(a) + n > a->o.most_bytes) {
+		entries = a->old[0].records / 2;
+		entries -= a->old[0].done.n < entries ? a->old[0].done.n :
+		    entries;
+		if (remove_segment(a, 0) != ST_OK)
 			break;
-		removed += a->old[i].records / 2;
-		a->old_bytes -= a->old[i].bytes;
+		removed += entries;
 	}
-	if (i == 0)
-		return 0;
-	a->n_old -= i;
-	memmove(a->old, a->old + i, a->n_old * sizeof(*a->old));
 	return removed;
 }
 
@@ -283,4 +359,148 @@ aside_put(struct aside *a, const struct aside_entry *e, uint64_t *removed)
 	if (st != ST_OK)
 		(void)finish(a, segment_cut);
 	return st;
+}
+
+/* ---- reading, and being over -------------------------------------------------- */
+
+struct spool_pos
+aside_end(const struct aside *a)
+{
+	if (a->segment)
+		return (struct spool_pos){ segment_number(a->segment),
+			segment_end(a->segment) };
+	return (struct spool_pos){ a->highest + 1, 0 };
+}
+
+/* NULL: there is no such old one. */
+static struct aside_segment *
+old_from(struct aside *a, uint64_t number)
+{
+	uint32_t i;
+
+	for (i = 0; i < a->n_old; i++)
+		if (a->old[i].number >= number)
+			return &a->old[i];
+	return NULL;
+}
+
+static void
+stop_reading(struct aside *a)
+{
+	scan_close(&a->scan);
+	a->scanned = 0;
+}
+
+/* From its beginning; one that cannot be read is passed over. */
+static enum status
+open_from(struct aside *a, uint64_t number)
+{
+	const struct aside_segment *s;
+	char path[SPOOL_PATH_MAX];
+	enum status st = ST_END;
+
+	stop_reading(a);
+	do {
+		s = old_from(a, number);
+		if (s)
+			number = s->number;
+		else if (a->segment && segment_number(a->segment) >= number)
+			number = segment_number(a->segment);
+		else
+			return ST_END;
+		spool_path(path, a->directory, SPOOL_SEGMENT, number, ".rwl");
+		st = scan_open(&a->scan, path, number);
+		a->scanned = number++;
+	} while (st == ST_DAMAGED || st == ST_BAD_FORMAT || st == ST_MISSING);
+	if (st != ST_OK)
+		a->scanned = 0;
+	return st;
+}
+
+static const struct done *
+limit_scan(struct aside *a)
+{
+	struct aside_segment *s = old_from(a, a->scanned);
+
+	if (s && s->number == a->scanned) {
+		a->scan.end = s->bytes;
+		return &s->done;
+	}
+	if (!a->segment || segment_number(a->segment) != a->scanned)
+		return NULL;
+	a->scan.end = segment_end(a->segment);
+	return &a->done;
+}
+
+/* The next one of the segment that is open, ST_WAIT: there is none. */
+static enum status
+read_entry(struct aside *a, struct spool_pos after, struct spool_record *r)
+{
+	const struct done *done = limit_scan(a);
+	enum status st;
+
+	if (!done)
+		return ST_WAIT;
+	for (;;) {
+		st = scan_next(&a->scan, r);
+		if (st == ST_END || st == ST_DAMAGED)
+			return ST_WAIT;
+		if (st != ST_OK)
+			return st;
+		if (r->stream == 0) {
+			buf_reset(&a->why, WHY_MAX);
+			(void)buf_append(&a->why, r->data.p, r->data.n);
+			a->since_ms = r->wall_ms;
+			continue;
+		}
+		a->read = r->pos;
+		if (spool_pos_cmp(r->pos, after) > 0 &&
+		    !done_has(done, r->pos.offset))
+			return ST_OK;
+	}
+}
+
+enum status
+aside_next(struct aside *a, struct spool_pos after, struct spool_pos *at,
+    struct aside_entry *out)
+{
+	struct spool_record r;
+	enum status st = ST_OK;
+
+	if (!a->scanned || spool_pos_cmp(a->read, after) != 0)
+		st = open_from(a, after.segment);
+	while (st == ST_OK) {
+		st = read_entry(a, after, &r);
+		if (st != ST_WAIT)
+			break;
+		st = open_from(a, a->scanned + 1);
+	}
+	if (st != ST_OK) {
+		stop_reading(a);
+		return st;
+	}
+	*at = r.pos;
+	*out = (struct aside_entry){ .why = buf_bytes(&a->why),
+		.since_ms = a->since_ms, .data = r.data, .wall_ms = r.wall_ms };
+	return ST_OK;
+}
+
+enum status
+aside_over(struct aside *a, uint64_t segment, const uint64_t *offsets,
+    uint32_t n)
+{
+	bool current = a->segment && segment_number(a->segment) == segment;
+	struct aside_segment *s = old_from(a, segment);
+	enum status st;
+
+	if (!current && (!s || s->number != segment))
+		return ST_OK;	/* it had to go, with all that was in it */
+	st = done_add(current ? &a->done : &s->done, a->o.disk, a->directory,
+	    segment, offsets, n);
+	if (st != ST_OK)
+		return st;
+	if (current && a->done.n >= segment_records(a->segment) / 2)
+		(void)finish(a, segment_seal); /* else the next one is */
+	remove_over(a);
+	return ST_OK;
 }

@@ -6,6 +6,9 @@
  * here, text of stream 0; then what it is, in a stream of its own that no other
  * entry is part of.  Both are on disk when aside_put() returns.
  *
+ * An entry is named by the place of its second record.  When it is over with it is marked
+ * so (done.h), and is seen no more; its segment goes when that is so of all in it.
+ *
  * One owner on one thread.  Nothing is made before the first entry.          */
 #ifndef RW_SPOOL_ASIDE_H
 #define RW_SPOOL_ASIDE_H
@@ -15,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "spool/disk.h"
+#include "spool/spool.h"
 
 struct aside;
 
@@ -42,6 +46,17 @@ void aside_close(struct aside **);
  * too. */
 enum status aside_put(struct aside *, const struct aside_entry *,
     uint64_t *removed);
+
+/* The first entry behind that place (0, 0: the first) that is not over with; borrowed until
+ * the next call of any of these.  ST_END; ST_NO_MEMORY, ST_DISK: it may be tried again.  What
+ * is damaged is passed over. */
+enum status aside_next(struct aside *, struct spool_pos after,
+    struct spool_pos *at, struct aside_entry *out);
+/* Entries of one segment are over with.  ST_OK: durable; else none of them is. */
+enum status aside_over(struct aside *, uint64_t segment,
+    const uint64_t *offsets, uint32_t n);
+/* Where the next one will be, or before. */
+struct spool_pos aside_end(const struct aside *);
 
 /* All that is in it, whoever put it there; nobody has it open.  ST_MISSING: there is
  * none. */

@@ -342,6 +342,201 @@ only_the_poisoned_request_is_set_aside(void **state)
 }
 
 static void
+obeyed(struct forward_command *o)
+{
+	o->forwarder = NULL;
+}
+
+static struct forward_command
+order(struct rig *g, enum forward_what what, struct spool_pos entry)
+{
+	struct forward_command o = { .what = what, .entry = entry,
+		.done = obeyed };
+
+	forwarder_command(g->forwarder[0], &o);
+	fake_settle();
+	assert_null(o.forwarder);
+	return o;
+}
+
+/* So many edges' requests were refused, half of a process ago. */
+static struct rig *
+with_refused(enum forward_protocol p, enum forward_order how, int edges)
+{
+	struct rig *g = rig_new(1, p);
+	struct receiver *r = &g->receiver[0];
+	int e;
+
+	rig_stop(g);
+	g->opts[0].order = how;
+	rig_start(g);
+	put_all(g, 3);
+	fake_pass(5 * CLOCK_S);
+	for (e = 0; e < edges; e++) {
+		r->poison_edge = e;
+		r->poison_number = g->stored[e];
+		put(g, e);
+		fake_pass(CLOCK_S);
+		assert_int_equal(r->came[e][r->poison_number], 0);
+	}
+	rig_stop(g);
+	rig_start(g);
+	fake_pass(CLOCK_S);
+	return g;
+}
+
+static const struct spool_pos all_of_them = { 0, 0 };
+
+/* Not before it was mended; then once, and it is not there any more. */
+static void
+what_was_refused_can_be_sent_again(void **state)
+{
+	static const enum forward_protocol p[] = { FORWARD_V1, FORWARD_V2,
+		FORWARD_AUTO };
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		struct rig *g = with_refused(p[i % 3], i < 3 ? FORWARD_STRICT :
+		    FORWARD_LIVE_FIRST, 4);
+		struct receiver *r = &g->receiver[0];
+		struct forward_command o;
+		unsigned requests;
+
+		/* refused again: set aside again, once */
+		r->poison_edge = 3;
+		r->poison_number = 3;
+		o = order(g, FORWARD_RESEND, all_of_them);
+		assert_int_equal(o.status, ST_OK);
+		assert_int_equal(o.entries, 4);
+		assert_int_equal(o.samples, 4 * POINTS);
+		fake_pass(10 * CLOCK_S);
+		assert_int_equal(r->came[0][3], 1);
+		assert_int_equal(r->came[3][3], 0);
+		o = order(g, FORWARD_RESEND, all_of_them);
+		assert_int_equal(o.entries, 1);
+		fake_pass(10 * CLOCK_S);
+		/* not at hand: it waits, as all does, and a restart forgets */
+		r->poison_edge = -1;
+		r->http = 503;
+		o = order(g, FORWARD_RESEND, all_of_them);
+		assert_int_equal(o.entries, 1);
+		fake_pass(10 * CLOCK_S);
+		rig_stop(g);
+		rig_start(g);
+		r->http = 0;
+		fake_pass(60 * CLOCK_S);
+		assert_int_equal(r->came[3][3], 0);
+		/* twice ordered is once sent */
+		o = order(g, FORWARD_RESEND, all_of_them);
+		assert_int_equal(o.entries, 1);
+		(void)order(g, FORWARD_RESEND, all_of_them);
+		fake_pass(60 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		requests = r->requests;
+		assert_int_equal(order(g, FORWARD_RESEND, all_of_them).entries,
+		    0);
+		fake_pass(60 * CLOCK_S);
+		assert_int_equal(r->requests, requests);
+		rig_free(g);
+	}
+}
+
+/* 429 to one edge for ever: what is sent again of it waits too, and nobody for it. */
+static void
+what_is_sent_again_may_be_parked(void **state)
+{
+	struct rig *g = with_refused(FORWARD_V1, FORWARD_STRICT, 2);
+	struct receiver *r = &g->receiver[0];
+	int i;
+
+	(void)state;
+	r->poison_edge = -1;
+	r->refused_edge = 0;
+	(void)order(g, FORWARD_RESEND, all_of_them);
+	for (i = 0; i < 20; i++) {
+		put(g, 5);
+		put(g, 0);
+		fake_pass(CLOCK_S);
+	}
+	assert_int_equal(r->came[5][g->stored[5] - 1], 1);
+	assert_int_equal(r->came[0][3], 0);
+	r->refused_edge = -1;
+	fake_pass(600 * CLOCK_S);
+	assert_int_equal(check_all(g, 0), 0);
+	rig_free(g);
+}
+
+static void
+what_was_refused_can_be_given_up(void **state)
+{
+	struct rig *g = with_refused(FORWARD_V1, FORWARD_STRICT, 4);
+	struct receiver *r = &g->receiver[0];
+	struct spool_pos one = { 1, 0 }, none = { 7, 100 };
+	struct forward_command o;
+	struct recover_finding f;
+
+	(void)state;
+	assert_int_equal(order(g, FORWARD_GIVE_UP, none).status, ST_MISSING);
+	assert_int_equal(order(g, FORWARD_RESEND, none).status, ST_MISSING);
+	/* the second record of an entry names it */
+	for (one.offset = 64; order(g, FORWARD_GIVE_UP, one).status ==
+	    ST_MISSING; one.offset++)
+		assert_true(one.offset < 4000);
+	assert_int_equal(order(g, FORWARD_GIVE_UP, one).status, ST_MISSING);
+	assert_int_equal(order(g, FORWARD_RESEND, one).status, ST_MISSING);
+	r->poison_edge = -1;
+	disk_ram_fail(g->disk, 0, 1, ST_DISK);
+	assert_int_equal(order(g, FORWARD_GIVE_UP, all_of_them).status,
+	    ST_DISK);
+	disk_ram_fail(g->disk, 0, 0, ST_OK);
+	rig_stop(g);
+	rig_start(g);
+	o = order(g, FORWARD_GIVE_UP, all_of_them);
+	assert_int_equal(o.status, ST_OK);
+	assert_int_equal(o.entries, 3);
+	assert_int_equal(o.samples, 3 * POINTS);
+	o = order(g, FORWARD_GIVE_UP, all_of_them);
+	assert_int_equal(o.status, ST_OK);
+	assert_int_equal(o.entries, 0);
+	assert_int_equal(recover_look(disk_ram_ops(g->disk),
+	    "/spool/rejected/one", 1, true, &f), ST_MISSING);
+	fake_pass(60 * CLOCK_S);
+	assert_int_equal(r->came[0][3] + r->came[1][3] + r->came[2][3] +
+	    r->came[3][3], 0);
+	rig_free(g);
+}
+
+/* At any operation of the disk: it may come twice, and is never gone. */
+static void
+sending_again_loses_nothing(void **state)
+{
+	unsigned n, i;
+
+	(void)state;
+	for (n = 0; n < 40; n++) {
+		struct rig *g = with_refused(FORWARD_V1, FORWARD_STRICT, 4);
+		struct receiver *r = &g->receiver[0];
+
+		r->poison_edge = n % 2 ? 2 : -1;
+		r->poison_number = 3;
+		disk_ram_die(g->disk, n);
+		(void)order(g, FORWARD_RESEND, all_of_them);
+		fake_pass(5 * CLOCK_S);
+		rig_stop(g);
+		disk_ram_power_cut(g->disk, RAM_LOST, n + 1);
+		rig_start(g);
+		r->poison_edge = -1;
+		(void)order(g, FORWARD_RESEND, all_of_them);
+		fake_pass(5 * CLOCK_S);
+		for (i = 0; i < 4; i++)
+			assert_true(r->came[i][3] > 0);
+		(void)check_all(g, 0);
+		rig_free(g);
+	}
+}
+
+static void
 a_wrong_configuration_is_waited_out(void **state)
 {
 	struct rig *g = rig_new(1, FORWARD_V1);
@@ -562,6 +757,10 @@ main(void)
 		cmocka_unit_test(what_nobody_understands_is_not_hammered),
 		cmocka_unit_test(an_upstream_that_learnt_two_is_found_under_load),
 		cmocka_unit_test(only_the_poisoned_request_is_set_aside),
+		cmocka_unit_test(what_was_refused_can_be_sent_again),
+		cmocka_unit_test(what_is_sent_again_may_be_parked),
+		cmocka_unit_test(what_was_refused_can_be_given_up),
+		cmocka_unit_test(sending_again_loses_nothing),
 		cmocka_unit_test(a_wrong_configuration_is_waited_out),
 		cmocka_unit_test(a_restart_repeats_only_what_was_in_flight),
 		cmocka_unit_test(a_lost_answer_repeats_one_request),

@@ -302,6 +302,122 @@ a_failing_disk_costs_what_it_did_not_take(void **state)
 	assert_true(kept > 80);
 }
 
+/* Entries from the beginning; the first is *at. */
+static unsigned
+count(struct spool_pos *at)
+{
+	struct spool_pos after = { 0, 0 }, here;
+	struct rejected_entry e;
+	unsigned n = 0;
+
+	while (rejected_next(rejected, after, &here, &e) == ST_OK) {
+		assert_int_equal(e.samples, SERIES + 1);
+		assert_int_equal(e.wall_ms, MS);
+		if (n++ == 0)
+			*at = here;
+		after = here;
+	}
+	return n;
+}
+
+static enum status
+over(struct spool_pos at)
+{
+	return rejected_over(rejected, at.segment, &at.offset, 1);
+}
+
+static void
+what_is_over_is_seen_no_more(void **state)
+{
+	struct spool_pos at = { 0, 0 }, end;
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(count(&at), 0);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(refuse(i), ST_OK);
+	end = rejected_end(rejected);
+	for (i = 20; i > 10; i--) {
+		assert_int_equal(count(&at), i);
+		assert_int_equal(over(at), ST_OK);
+		assert_int_equal(over(at), ST_OK);	/* twice is once */
+	}
+	assert_int_equal(spool_pos_cmp(end, rejected_end(rejected)), 0);
+	/* for ever, and what comes later is seen */
+	rejected_free(&rejected);
+	disk_ram_power_cut(disk, RAM_LOST, 1);
+	open_rejected();
+	assert_int_equal(count(&at), 10);
+	assert_int_equal(refuse(21), ST_OK);
+	assert_int_equal(count(&at), 11);
+	while (count(&at))
+		assert_int_equal(over(at), ST_OK);
+	/* the room is there again, and its numbers mean something new */
+	assert_int_equal(metric(METRIC_UP_REJECTED_BYTES), 0);
+	assert_int_equal(look().entries, 0);
+	rejected_free(&rejected);
+	open_rejected();
+	for (i = 0; i < 20; i++)
+		assert_int_equal(refuse(i), ST_OK);
+	assert_int_equal(count(&at), 20);
+}
+
+/* In whatever order, and with new ones coming. */
+static void
+segments_go_when_all_of_them_is_over(void **state)
+{
+	struct spool_pos at = { 0, 0 };
+	unsigned i, n = 0;
+	int64_t bytes;
+
+	(void)state;
+	for (i = 0; i < 1000; i++, n++)
+		assert_int_equal(refuse(i), ST_OK);
+	bytes = metric(METRIC_UP_REJECTED_BYTES);
+	assert_int_equal(count(&at), n);
+	for (i = 0; i < 600; i++) {
+		assert_true(count(&at) == n - i);
+		assert_int_equal(over(at), ST_OK);
+	}
+	assert_true(metric(METRIC_UP_REJECTED_BYTES) < bytes * 2 / 3);
+	assert_int_equal(metric(METRIC_UP_REJECTED_REMOVED), 0);
+	while (count(&at) > 3)
+		assert_int_equal(over(at), ST_OK);
+	assert_int_equal(refuse(1), ST_OK);
+	assert_int_equal(count(&at), 4);
+}
+
+/* Killed at any write, or the disk refuses: an entry is there, or was said to be over. */
+static void
+being_over_survives_or_was_not_said(void **state)
+{
+	static const enum disk_ram_cut how[] = { RAM_LOST, RAM_TORN };
+	struct spool_pos at;
+	unsigned n, i, left;
+
+	(void)state;
+	for (n = 0; n < 40; n++) {
+		for (i = 0; i < 6; i++)
+			assert_int_equal(refuse(i), ST_OK);
+		left = count(&at);
+		disk_ram_fail(disk, n % 8, 1, ST_DISK);
+		if (over(at) == ST_OK)
+			left--;
+		disk_ram_fail(disk, 0, 0, ST_OK);
+		assert_int_equal(count(&at), left);
+		disk_ram_die(disk, n % 8);
+		if (over(at) == ST_OK)
+			left--;
+		rejected_free(&rejected);
+		disk_ram_power_cut(disk, how[n % 2], n + 1);
+		open_rejected();
+		/* one may be over though nobody heard of it */
+		assert_in_range(count(&at), left - 1, left);
+		while (count(&at) > 3)
+			assert_int_equal(over(at), ST_OK);
+	}
+}
+
 /* As of an upstream that is no more. */
 static void
 it_can_all_be_removed(void **state)
@@ -344,6 +460,9 @@ main(void)
 		TEST(it_outlives_the_process),
 		TEST(the_oldest_goes_when_there_is_no_room),
 		TEST(a_failing_disk_costs_what_it_did_not_take),
+		TEST(what_is_over_is_seen_no_more),
+		TEST(segments_go_when_all_of_them_is_over),
+		TEST(being_over_survives_or_was_not_said),
 		TEST(it_can_all_be_removed),
 		TEST(nothing_is_kept_if_so_wished),
 	};

@@ -5,6 +5,8 @@
  * request is answered, if whoever asked is still there.                     */
 #include "admin/control.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +15,7 @@
 #include "forward/rejected.h"
 #include "spool/aside.h"
 
-#define ORDERS 4
+#define ORDERS 6
 #define NAME_MAX_BYTES 128
 #define WORDS 2				/* of a query */
 
@@ -33,6 +35,7 @@ struct errand {
 	char name[NAME_MAX_BYTES + 1];	/* of the upstream */
 	bool rejected;
 	struct spool_forget forget;
+	struct forward_command command;
 };
 
 /* ---- what was asked --------------------------------------------------------------- */
@@ -240,12 +243,99 @@ order_forget(struct http_request *r, void *arg)
 	return ST_OK;
 }
 
+/* ---- what was refused ------------------------------------------------------------------ */
+
+/* "all", or as rwrelayctl rejected lists it. */
+static bool
+take_entry(struct bytes word, struct spool_pos *out)
+{
+	char text[48];
+	int end = 0;
+
+	*out = (struct spool_pos){ 0, 0 };
+	if (bytes_eq(word, BYTES_LIT("all")))
+		return true;
+	if (word.n >= sizeof(text))
+		return false;
+	memcpy(text, word.p, word.n);
+	text[word.n] = '\0';
+	return sscanf(text, "%16" SCNx64 "-%" SCNu64 "%n", &out->segment,
+	    &out->offset, &end) == 2 && (size_t)end == word.n &&
+	    out->segment != 0;
+}
+
+static void
+obeyed_here(struct loop_msg *m)
+{
+	struct errand *e = container_of(m, struct errand, back);
+	const struct forward_command *o = &e->command;
+	char text[120];
+
+	(void)snprintf(text, sizeof(text), "%s: requests: %" PRIu64 ", samples: %"
+	    PRIu64 "\n", o->what == FORWARD_RESEND ? "sent again" : "given up",
+	    o->entries, o->samples);
+	if (o->status == ST_OK)
+		errand_end(e, 200, text);
+	else if (o->status == ST_MISSING)
+		errand_end(e, 404, "there is no such entry\n");
+	else if (o->status == ST_BUSY)
+		errand_end(e, 503, "too many orders wait already; later\n");
+	else
+		errand_end(e, 500, "the disk failed; the log has more\n");
+}
+
+static void
+obeyed(struct forward_command *o)
+{
+	struct errand *e = container_of(o, struct errand, command);
+
+	loop_post(e->home, &e->back, obeyed_here);
+}
+
+static enum status
+command(struct control *c, struct http_request *r, enum forward_what what)
+{
+	struct bytes word[WORDS];
+	struct spool_pos entry;
+	struct forwarder *f;
+	struct errand *e;
+	enum status st;
+
+	if (words_of(r, word) != 2 || !take_entry(word[1], &entry))
+		return refuse_words(r);
+	f = find(c, word[0]);
+	if (!f)
+		return answer_text(r, 404,
+		    "there is no upstream of that name\n");
+	st = errand_new(c, r, word[0], &e);
+	if (st != ST_OK)
+		return st;
+	e->command = (struct forward_command){ .what = what, .entry = entry,
+		.done = obeyed };
+	forwarder_command(f, &e->command);
+	return ST_OK;
+}
+
+static enum status
+order_resend(struct http_request *r, void *arg)
+{
+	return command(arg, r, FORWARD_RESEND);
+}
+
+static enum status
+order_drop(struct http_request *r, void *arg)
+{
+	return command(arg, r, FORWARD_GIVE_UP);
+}
+
 /* ---- routes -------------------------------------------------------------------------- */
 
 static const struct http_handler pause = ANSWERED_IN_BEGIN(order_pause);
 static const struct http_handler resume = ANSWERED_IN_BEGIN(order_resume);
 static const struct http_handler drained = ANSWERED_IN_BEGIN(ask_drained);
 static const struct http_handler forget = ANSWERED_LATER(order_forget);
+static const struct http_handler resend = ANSWERED_LATER(order_resend);
+static const struct http_handler drop = ANSWERED_LATER(order_drop);
 
 enum status
 control_new(const struct control_opts *o, struct control **out)
@@ -256,6 +346,8 @@ control_new(const struct control_opts *o, struct control **out)
 		{ "POST", "/resume", &resume, c },
 		{ "GET", "/drained", &drained, c },
 		{ "POST", "/forget", &forget, c },
+		{ "POST", "/resend", &resend, c },
+		{ "POST", "/drop", &drop, c },
 	};
 	const struct http_route *pages;
 	size_t n_pages;

@@ -9,6 +9,9 @@
  *	GET  /drained?NAME	200: it is owed nothing; 503: it is; 404
  *	POST /forget?NAME[&--rejected]	of an upstream that is configured no more:
  *				200: its cursor is gone; 404; 409: it is configured
+ *	POST /resend?NAME&ENTRY	what it refused, an entry of the rejected log (its
+ *				segment in 16 digits, -, its offset) or all: 200; 404
+ *	POST /drop?NAME&ENTRY	likewise
  *
  * Who may open the socket may do all of it.  On the loop of the server that has
  * the routes.                                                               */

@@ -374,7 +374,8 @@ put_record(const struct walk_record *r, void *arg)
 {
 	struct dump *d = arg;
 
-	if (!r->batch)
+	if (!r->batch || (d->o->only.segment &&
+	    spool_pos_cmp(d->o->only, r->record.pos) != 0))
 		return true;
 	d->dict = r->dict;
 	d->edge = dict_edge(r->dict);

@@ -24,6 +24,7 @@
 struct dump_opts {
 	struct filter filter;
 	bool openmetrics;		/* else JSON */
+	struct spool_pos only;		/* one record; segment 0: all */
 };
 
 struct dump_sums {

@@ -525,22 +525,58 @@ list_all_rejected(const char *directory)
 	return status;
 }
 
+/* As the list has it. */
+static bool
+take_entry(const char *text, struct spool_pos *out)
+{
+	int end = 0;
+
+	if (strcmp(text, "all") == 0)
+		return true;
+	return sscanf(text, "%16" SCNx64 "-%" SCNu64 "%n", &out->segment,
+	    &out->offset, &end) == 2 && text[end] == '\0' && out->segment;
+}
+
+static int
+show_entry(const char *directory, const char *upstream, const char *entry)
+{
+	struct dump_opts o = { .filter = FILTER_NONE };
+	int status;
+	char *path;
+
+	if (!take_entry(entry, &o.only)) {
+		warnx("%s: an entry is named as the list names it, or all",
+		    entry);
+		return EXIT_USAGE;
+	}
+	if (asprintf(&path, "%s/" REJECTED "/%s", directory, upstream) == -1)
+		return failed(directory, ST_NO_MEMORY);
+	status = dump(path, &o);
+	free(path);
+	return status;
+}
+
 static int
 run_rejected(int argc, char **argv)
 {
-	const char *directory = DEFAULT_SPOOL, *upstream;
-	int opt;
+	const char *directory = DEFAULT_SPOOL;
+	bool show = argc > 1 && strcmp(argv[1], "show") == 0;
+	bool list = argc > 1 && strcmp(argv[1], "list") == 0;
+	int opt, n;
 
-	optind = 1;
+	optind = 1 + (show || list);
 	while ((opt = getopt(argc, argv, "d:")) != -1) {
 		if (opt != 'd')
 			return wrong_usage("rejected");
 		directory = optarg;
 	}
-	upstream = last_argument(argc, argv, "");
-	if (!upstream)
+	n = argc - optind;
+	argv += optind;
+	if (show && (n == 1 || n == 2))
+		return show_entry(directory, argv[0], n == 2 ? argv[1] : "all");
+	if (show || n > 1)
 		return wrong_usage("rejected");
-	return *upstream ? list_rejected(directory, upstream) :
+	return n == 1 ? list_rejected(directory, argv[0]) :
 	    list_all_rejected(directory);
 }
 
@@ -622,7 +658,9 @@ static const struct offline_command commands[] = {
 	    "[--edge=GLOB]\n"
 	    "           [--match=SELECTOR] [--from=TIME] [--to=TIME] [DIRECTORY]",
 	    "look through a spool's files" },
-	{ "rejected", run_rejected, "rejected [-d DIRECTORY] [UPSTREAM]",
+	{ "rejected", run_rejected, "rejected [list] [-d DIRECTORY] [UPSTREAM]\n"
+	    "       rwrelayctl rejected show [-d DIRECTORY] UPSTREAM [ENTRY|all]\n"
+	    "       rwrelayctl rejected resend|drop UPSTREAM ENTRY|all",
 	    "what upstreams refused for good, and why" },
 	{ "upstream", run_upstream,
 	    "upstream forget [-d DIRECTORY] UPSTREAM [--rejected]",

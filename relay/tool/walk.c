@@ -7,6 +7,7 @@
 
 #include "series/codec.h"
 #include "spool/disk.h"
+#include "spool/done.h"
 #include "spool/recover.h"
 #include "spool/scan.h"
 
@@ -19,6 +20,7 @@ struct walk {
 	const char *directory;
 	const struct walk_calls *calls;
 	struct scan scan;
+	struct done done;		/* owned, of the segment */
 	struct batch *batch;		/* owned */
 	struct decoder **decoders;	/* owned, by stream of the segment */
 	uint32_t n_decoders;
@@ -70,6 +72,8 @@ give(struct walk *w, const struct walk_segment *s,
 	struct decoder *d;
 	enum status st = ST_OK;
 
+	if (done_has(&w->done, r->pos.offset))
+		return ST_OK;
 	if (r->stream != 0) {
 		batch_reset(w->batch);
 		st = decoder_of(w, r->stream, &d);
@@ -120,6 +124,8 @@ look_at(uint64_t number, enum status st, const struct recover_finding *f,
 		spool_path(path, w->directory, SPOOL_SEGMENT, number, ".rwl");
 		st = scan_open(&w->scan, path, number);
 	}
+	if (st == ST_OK)
+		st = done_read(&disk_posix, w->directory, number, &w->done);
 	if (st == ST_MISSING)
 		return;
 	if (st == ST_OK) {
@@ -128,6 +134,7 @@ look_at(uint64_t number, enum status st, const struct recover_finding *f,
 	}
 	s.status = st == ST_OK && f->damaged ? ST_DAMAGED : st;
 	scan_close(&w->scan);
+	done_fini(&w->done);
 	drop_decoders(w);
 	if (w->calls->segment)
 		w->calls->segment(&s, w->calls->arg);

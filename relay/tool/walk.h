@@ -3,7 +3,7 @@
  *
  * Reads only, without the lock: a relay may be using the spool.  A segment that
  * goes meanwhile is passed over, and the end of the one that is being written
- * is no damage.  One thread.                                                */
+ * is no damage.  What is over with (spool/done.h) is not there.  One thread.                                                */
 #ifndef RW_TOOL_WALK_H
 #define RW_TOOL_WALK_H
 

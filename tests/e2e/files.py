@@ -137,6 +137,48 @@ with rw.Case("what an upstream refused is listed with its answer") as t:
     t.equal(relay.ctl("spool", "verify", aside)[0], 0, "which is fine")
     t.equal(relay.ctl("rejected", "-d", relay.directory, "up0")[1], said,
             "by the upstream's name, too")
+    t.equal(relay.ctl("rejected", "list", "-d", relay.directory, "up0")[1],
+            said, "and with its full name")
+
+    def entries():
+        said = relay.ctl("rejected", "list", "-d", relay.directory)[1]
+        return [l.split("entry=")[1].split()[0] for l in said.splitlines()]
+
+    names, per = entries(), int(rows[0].split("samples=")[1].split()[0])
+    status, said, _ = relay.ctl("rejected", "show", "-d", relay.directory,
+                                "up0", names[0])
+    t.equal([status, len(said.splitlines())], [0, per], "one can be shown")
+    t.equal(len(relay.ctl("rejected", "show", "-d", relay.directory, "up0")[1]
+                .splitlines()), refused, "or all")
+    t.equal(relay.ctl("rejected", "drop", "up0", names[0]),
+            (0, "given up: requests: 1, samples: %d\n" % per, ""),
+            "one is given up")
+    t.equal(relay.ctl("rejected", "drop", "up0", names[0])[0::2],
+            (1, "rwrelayctl: there is no such entry\n"), "once")
+    t.equal(entries(), names[1:], "the others are there")
+    t.equal(relay.metric("rwrelay_upstream_rejected_dropped_samples_total"),
+            per, "and it was counted")
+    got = sink.unique()
+    t.equal(relay.ctl("rejected", "resend", "up0", names[1])[0], 0,
+            "another is sent again")
+    t.check(rw.wait_for(lambda: len(entries()) == len(names) - 1 and
+                        names[1] not in entries(), 20),
+            "and as it is refused again, is listed anew")
+    sink.fault("ok")
+    t.equal(relay.ctl("rejected", "resend", "up0", "all")[1],
+            "sent again: requests: %d, samples: %d\n" %
+            (len(names) - 1, refused - per), "now all")
+    t.check(rw.wait_for(lambda: not entries(), 30), "they are listed no more")
+    t.equal(sink.unique(), got + refused - per, "since they have arrived")
+    t.equal(relay.metric("rwrelay_upstream_rejected_bytes"), 0,
+            "and take no room")
+    t.equal(relay.ctl("rejected", "resend", "up0", "all")[1],
+            "sent again: requests: 0, samples: 0\n", "nothing is left")
+    for args in (("resend", "up0"), ("resend", "up0", "x-1"),
+                 ("drop", "up0", "0000000000000001-"), ("show",),
+                 ("drop", "nobody", "all"), ("list", "a", "b")):
+        t.check(relay.ctl("rejected", *args)[0] in (1, 2),
+                "refused: rejected %s" % " ".join(args))
 
 with rw.Case("files from anywhere do no harm") as t:
     relay = t.relay([t.sink(faults="down")])

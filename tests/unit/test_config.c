@@ -163,7 +163,7 @@ what_is_not_said_is_as_usual(void **state)
 	assert_int_equal(f->timeout_ns, 30 * CLOCK_S);
 	assert_int_equal(f->max_samples, 10000);
 	assert_int_equal(f->max_bytes, 16 << 20);
-	assert_int_equal(f->read_ahead_samples, 500000);
+	assert_int_equal(f->read_ahead_samples, 100000);
 	assert_int_equal(f->on_misconfig, FORWARD_HOLD);
 	assert_int_equal(f->start, FORWARD_OLDEST);
 	config_free(&c);

@@ -1,0 +1,129 @@
+/* forwarder_priv.h - what the parts of a forwarder show each other.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * intake.c reads and sorts, forwarder.c sends, outcome.c decides what an answer means, and
+ * gate.c whether anything may be sent at all.  All on the forwarder's loop.  */
+#ifndef RW_FORWARD_FORWARDER_PRIV_H
+#define RW_FORWARD_FORWARDER_PRIV_H
+
+#include <stdatomic.h>
+
+#include "base/metric.h"
+#include "base/pace.h"
+#include "base/trend.h"
+#include "forward/flow.h"
+#include "forward/forwarder.h"
+#include "forward/lane.h"
+#include "forward/pacer.h"
+#include "forward/rejected.h"
+#include "forward/resend.h"
+#include "forward/supply.h"
+
+#define FORWARDER_EXCERPT 200		/* of an error's text, in the log */
+
+enum fwd_state {
+	FWD_LIVE,
+	FWD_CATCHING_UP,
+	FWD_HELD,
+	FWD_DOWN,
+};
+
+struct forwarder {
+	struct forward_opts opts;
+	struct loop *loop;		/* borrowed */
+	struct supply *supply;		/* owned */
+	struct rejected *rejected;	/* owned */
+	struct resend resend;		/* what was refused, once more */
+	struct http_client *client;	/* owned */
+	struct metric_group *metrics;	/* owned */
+	struct lane_tools tools;	/* owned */
+	struct http_header *headers;	/* owned: ours, then the operator's */
+	struct flows flows;		/* owned */
+	struct pacer pacer;
+	struct trend backlog;		/* bytes of it */
+
+	enum fwd_state state;
+	struct lane *probe;		/* sent in DOWN; NULL: none */
+	struct backoff backoff;
+	struct loop_timer *gate;	/* owned: HELD until */
+	int64_t gate_at;		/* when that is, clock_mono */
+	int64_t held_since;		/* 0: not */
+	enum status held_why;		/* as last logged */
+	int held_http;
+	bool away;			/* not only asked too much */
+	uint64_t delivered;		/* requests */
+	bool disorder;			/* it was said that it wants strict order */
+
+	bool proven;			/* the upstream speaks `proto` */
+	enum payload_proto proto;
+	int64_t reprobe_at;		/* 0: never */
+
+	uint32_t ahead[SUPPLY_SOURCES + 1];	/* points that are out, by source */
+	enum { HUNGRY_UNKNOWN, HUNGRY_NOBODY, HUNGRY_SOME }
+	    hungry[SUPPLY_SOURCES];	/* as of this turn */
+	struct loop_timer *pace;	/* owned: something may be sent then */
+	struct loop_msg more;		/* to go on reading in another turn */
+	bool more_posted;
+	struct loop_timer *sync;	/* owned */
+	struct loop_timer *stop_at;	/* owned */
+	struct loop_msg drain_msg;
+	int64_t drain_ns;
+	bool draining, stopped;
+	bool paused;
+	atomic_bool pause_wanted, pause_posted;
+	struct loop_msg pause_msg;
+	atomic_bool drained;		/* for other threads to see */
+	bool caught_up;			/* the supply said ST_END */
+
+	unsigned n_lanes;
+	struct lane lane[];
+};
+
+/* ---- forwarder.c ------------------------------------------------------------- */
+
+/* Everything that can go on, goes on. */
+void forwarder_go_on(struct forwarder *);
+
+static inline int64_t
+points_of_counts(struct prw_counts n)
+{
+	return (int64_t)(n.samples + n.histograms + n.exemplars);
+}
+
+/* ---- gate.c --------------------------------------------------------------------- */
+
+bool gate_is_open(const struct forwarder *);
+void gate_enter(struct forwarder *, enum fwd_state);
+/* LIVE or CATCHING_UP, as it is. */
+void gate_open(struct forwarder *);
+/* After a failure: for a while, or until Retry-After (-1: none). */
+void gate_hold(struct forwarder *, bool misconfig, int64_t retry_after_ns,
+    enum status, const struct http_answer *);
+/* The timer's. */
+void gate_time_is_up(void *forwarder);
+/* Delivered, or refused for good. */
+void gate_answered(struct forwarder *);
+void gate_set_protocol(struct forwarder *, enum payload_proto, bool proven);
+/* 2.0 is tried again once in a while. */
+void gate_reprobe(struct forwarder *);
+
+/* ---- outcome.c -------------------------------------------------------------------- */
+
+/* The client's: an answer, or its absence, to what the lane had sent; the lane is free
+ * then. */
+void outcome_came(enum status, const struct http_answer *, void *lane);
+/* What the lane had is over with, or the part of it that was sent. */
+void outcome_let_go(struct forwarder *, struct lane *);
+/* For flows_each(): a parked flow's time may have come. */
+void outcome_try_parked(struct flow *, void *forwarder);
+
+/* ---- intake.c ---------------------------------------------------------------------- */
+
+/* For the supply; its wake is the caller's. */
+struct supply_policy intake_policy(struct forwarder *, void (*wake)(void *));
+/* Records into flows, as many as may wait. */
+void intake_read(struct forwarder *);
+/* What has waited for too long is backlog. */
+void intake_jump(struct forwarder *);
+
+#endif

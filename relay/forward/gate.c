@@ -1,0 +1,225 @@
+/* gate.c - whether anything may be sent: states, backoff, protocol.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *	            .---------- one was answered: delivered or refused --------.
+ *	            v                                                          |
+ *	   LIVE or CATCHING-UP -- failed, any lane --> HELD -- time is up --> DOWN
+ *	        all lanes                               ^   (Retry-After,   one lane
+ *	          send                                  |    backoff)          |
+ *	                                                `------ failed --------'
+ *
+ * LIVE         each lane has at most one request in flight, each edge too.
+ * CATCHING-UP  likewise, but there is backlog: it is sent at its own pace (pacer.h).
+ * HELD         nothing is sent until the gate's time; what is in flight runs out.
+ * DOWN         at most one request is in flight that was sent in this state: a weak
+ *              upstream is not asked by all lanes at once.  It is also the first state
+ *              while the protocol is not known. */
+#include "forward/forwarder_priv.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define MISCONFIG_FIRST (30 * CLOCK_S)
+#define MISCONFIG_MAX (300 * CLOCK_S)
+#define BACKOFF_FIRST (100 * CLOCK_MS)
+#define BACKOFF_MAX (30 * CLOCK_S)
+#define REPROBE_NS (3600 * CLOCK_S)	/* 2.0 again, after 1.0 was fallen back to */
+
+static const char *const state_name[] = { "live", "catching-up", "held",
+	"down" };
+
+/* ---- the gate ---------------------------------------------------------------------- */
+
+bool
+gate_is_open(const struct forwarder *f)
+{
+	return f->state == FWD_LIVE || f->state == FWD_CATCHING_UP;
+}
+
+const char *
+forwarder_state(int64_t state)
+{
+	return state >= FWD_LIVE && state <= FWD_DOWN ? state_name[state] : "-";
+}
+
+/* DOWN because nothing is known yet is no trouble. */
+static void
+show_state(struct forwarder *f)
+{
+	bool held = f->state == FWD_HELD ||
+	    (f->state == FWD_DOWN && f->held_since);
+
+	metric_group_set(f->metrics, METRIC_UP_STATE,
+	    f->state == FWD_DOWN && !held ? FWD_LIVE : f->state);
+	metric_group_set(f->metrics, METRIC_UP_HELD, held);
+	metric_group_set(f->metrics, METRIC_UP_CATCHING_UP,
+	    f->state == FWD_CATCHING_UP);
+}
+
+void
+gate_enter(struct forwarder *f, enum fwd_state to)
+{
+	static const bool may[4][4] = {
+		[FWD_LIVE] = { [FWD_CATCHING_UP] = true, [FWD_HELD] = true,
+		    [FWD_DOWN] = true },
+		[FWD_CATCHING_UP] = { [FWD_LIVE] = true, [FWD_HELD] = true,
+		    [FWD_DOWN] = true },
+		[FWD_HELD] = { [FWD_DOWN] = true },
+		[FWD_DOWN] = { [FWD_LIVE] = true, [FWD_CATCHING_UP] = true,
+		    [FWD_HELD] = true },
+	};
+
+	assert(may[f->state][to]);
+	log_debug("forwarder", "upstream=%s from=%s to=%s", f->opts.name,
+	    state_name[f->state], state_name[to]);
+	f->state = to;
+	show_state(f);
+}
+
+/* Is there backlog that could be sent? */
+static bool
+has_backlog(const struct forwarder *f)
+{
+	return flows_has(&f->flows, PACER_BACKLOG) ||
+	    f->ahead[SUPPLY_REST] > 0;
+}
+
+void
+gate_open(struct forwarder *f)
+{
+	enum fwd_state to = has_backlog(f) ? FWD_CATCHING_UP : FWD_LIVE;
+
+	if (f->state != to)
+		gate_enter(f, to);
+}
+
+/* What to look at when an answer means a wrong configuration. */
+static const char *
+misconfig_hint(int http)
+{
+	if ((http >= 200 && http < 300) || http == 415)
+		return "remote write 2.0 is not spoken there: protocol = auto";
+	if (http == 401 || http == 403 || http == 407)
+		return "credentials";
+	return "url";
+}
+
+/* One line when trouble begins or changes its kind, not one a try. */
+static void
+tell_held(struct forwarder *f, bool misconfig, enum status st,
+    const struct http_answer *a, int64_t wait_ns)
+{
+	char text[FORWARDER_EXCERPT + 8];
+	int http = a ? a->status : 0;
+
+	if (f->held_since && f->held_why == st && f->held_http == http)
+		return;
+	if (!f->held_since)
+		f->held_since = clock_mono();
+	f->held_why = st;
+	f->held_http = http;
+	if (a)
+		log_warn("upstream-held", "upstream=%s status=%d text=%s "
+		    "wait=%.1fs%s%s%s", f->opts.name, http, log_quote(bytes_of(
+		    a->body.p, a->body.n < FORWARDER_EXCERPT ? a->body.n : FORWARDER_EXCERPT),
+		    text, sizeof(text)), (double)wait_ns / 1e9,
+		    misconfig ? " check=\"" : "",
+		    misconfig ? misconfig_hint(http) : "",
+		    misconfig ? "\"" : "");
+	else
+		log_warn("upstream-held", "upstream=%s reason=%s why=\"%s\" "
+		    "host=%s port=%s wait=%.1fs", f->opts.name,
+		    status_info(st)->word, status_info(st)->sentence,
+		    f->opts.url.host, f->opts.url.port, (double)wait_ns / 1e9);
+}
+
+void
+gate_hold(struct forwarder *f, bool misconfig, int64_t retry_after_ns,
+    enum status st, const struct http_answer *a)
+{
+	int64_t first = misconfig ? MISCONFIG_FIRST : BACKOFF_FIRST;
+	int64_t now = clock_mono(), wait = 0;
+
+	/* lanes that were in flight when the first failed fail with it: the
+	 * backoff grows once for all of them */
+	if (f->state != FWD_HELD) {
+		if (f->backoff.first_ns != first)
+			backoff_reset(&f->backoff);
+		f->backoff.first_ns = first;
+		f->backoff.max_ns = misconfig ? MISCONFIG_MAX : BACKOFF_MAX;
+		wait = backoff_next(&f->backoff);
+		f->gate_at = 0;
+	}
+	if (retry_after_ns > wait)
+		wait = retry_after_ns;
+	if (now + wait <= f->gate_at)
+		return;
+	f->gate_at = now + wait;
+	tell_held(f, misconfig, st, a, wait);
+	if (f->state != FWD_HELD)
+		gate_enter(f, FWD_HELD);
+	loop_timer_start(f->gate, wait);
+}
+
+void
+gate_time_is_up(void *arg)
+{
+	struct forwarder *f = arg;
+
+	gate_enter(f, FWD_DOWN);
+	forwarder_go_on(f);
+}
+
+void
+gate_answered(struct forwarder *f)
+{
+	int64_t now = clock_mono();
+
+	backoff_reset(&f->backoff);
+	if (f->held_since) {
+		log_info("upstream-back", "upstream=%s after=%.1fs",
+		    f->opts.name, (double)(now - f->held_since) / 1e9);
+		if (f->away)
+			pacer_back(&f->pacer, now);
+		f->away = false;
+		f->held_since = 0;
+		f->backlog = (struct trend){ .n = 0 };
+	}
+	/* an answer to what was sent before the gate closed opens nothing */
+	if (f->state == FWD_DOWN && (f->proven ||
+	    f->opts.protocol != FORWARD_AUTO))
+		gate_open(f);
+	else
+		show_state(f);
+}
+
+/* ---- the protocol --------------------------------------------------------------------- */
+
+void
+gate_set_protocol(struct forwarder *f, enum payload_proto proto, bool proven)
+{
+	if (f->proven && (!proven || proto != f->proto))
+		log_info("upstream-protocol", "upstream=%s from=%s",
+		    f->opts.name, payload_version(f->proto));
+	if (proven && (!f->proven || proto != f->proto))
+		log_info("upstream-protocol", "upstream=%s speaks=%s",
+		    f->opts.name, payload_version(proto));
+	f->proto = proto;
+	f->proven = proven;
+	f->reprobe_at = proven && proto == PAYLOAD_V1 &&
+	    f->opts.protocol == FORWARD_AUTO ? clock_mono() + REPROBE_NS : 0;
+	metric_group_set(f->metrics, METRIC_UP_PROTOCOL, !proven ? 0 :
+	    proto == PAYLOAD_V1 ? 1 : 2);
+}
+
+/* 2.0 is tried again once in a while; one lane alone does it. */
+void
+gate_reprobe(struct forwarder *f)
+{
+	if (!f->reprobe_at || clock_mono() < f->reprobe_at || !gate_is_open(f))
+		return;
+	gate_set_protocol(f, PAYLOAD_V2, false);
+	gate_enter(f, FWD_DOWN);
+}

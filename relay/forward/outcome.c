@@ -1,0 +1,406 @@
+/* outcome.c - what became of a request, and of an edge that is refused alone.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What failed goes back to the head of its edge's queue, and other edges' turns come
+ * first.  An edge that is refused again and again while others are not is parked: a single
+ * request of it is kept, and tried now and then; all else of it is left in the log.  */
+#include "forward/forwarder_priv.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "forward/verdict.h"
+
+#define PARK_AFTER 3			/* refusals in a row, while others pass */
+
+/* ---- edges that are refused alone ----------------------------------------------------- */
+
+static void
+show_parked(struct forwarder *f, int change)
+{
+	f->flows.n_parked += (uint32_t)change;
+	metric_group_set(f->metrics, METRIC_UP_PARKED, f->flows.n_parked);
+}
+
+/* All of it, the newest first. */
+static struct unit *
+unwind(struct flow *o)
+{
+	struct unit *all = NULL, *u;
+	enum pacer_class c;
+
+	for (c = PACER_CLASSES; c-- > 0;) {	/* backlog is older */
+		while ((u = unit_list_pop(&o->part[c].queue)) != NULL) {
+			u->next = all;
+			all = u;
+		}
+		o->part[c].points = 0;
+	}
+	return all;
+}
+
+/* One unit is kept, that which is tried; what there is no room to owe stays, too. */
+static void
+leave_all_but_one(struct forwarder *f, struct flow *o, enum pacer_class c)
+{
+	struct unit *newest = unwind(o), *kept = NULL, *u, *next;
+	uint32_t points;
+
+	for (u = newest; u; u = next) {
+		enum supply_source source = u->source;
+
+		next = u->next;
+		points = u->points;
+		if (next && !kept && !u->from && supply_put_back(f->supply, &u)) {
+			f->ahead[source] -= points;
+			continue;
+		}
+		u->next = kept;
+		kept = u;
+	}
+	for (u = kept; u; u = next) {
+		next = u->next;
+		unit_list_push(&o->part[c].queue, u);
+		o->part[c].points += u->points;
+	}
+	if (kept)
+		kept->busy = true;
+}
+
+/* Refused again and again, while others were not. */
+static bool
+is_hopeless(struct forwarder *f, struct flow *o)
+{
+	if (o->refused == 0 || f->delivered > o->others)
+		o->refused++;
+	o->others = f->delivered;
+	return o->parked || o->refused >= PARK_AFTER;
+}
+
+static void
+park(struct forwarder *f, struct flow *o, enum pacer_class c, int64_t wait_ns,
+    int http)
+{
+	int64_t wait = backoff_next(&o->backoff);
+	struct unit *first = o->part[c].queue.first;
+	char name[300];
+
+	if (wait_ns > wait)
+		wait = wait_ns;
+	o->probe_at = clock_mono() + wait;
+	o->probing = false;
+	o->left_in = supply_sweep(f->supply);
+	if (!o->parked) {
+		o->parked = true;
+		show_parked(f, 1);
+	} else if (!o->told && first) {
+		/* tried once, and not only in bad luck */
+		o->told = true;
+		log_warn("edge-parked", "upstream=%s edge=%s status=%d "
+		    "wait=%.1fs hint=\"refused alone: its data waits and is "
+		    "tried now and then, other edges' goes on\"", f->opts.name,
+		    log_quote(dict_edge(first->dict), name, sizeof(name)), http,
+		    (double)wait / 1e9);
+	}
+	leave_all_but_one(f, o, c);
+}
+
+static void
+unpark(struct forwarder *f, struct flow *o, struct bytes edge)
+{
+	char name[300];
+
+	o->refused = 0;
+	if (!o->parked)
+		return;
+	o->parked = o->probing = false;
+	backoff_reset(&o->backoff);
+	show_parked(f, -1);
+	/* a sweep that is under way may have passed what is the oldest of it */
+	o->left_in = supply_sweep(f->supply);
+	supply_sweep_again(f->supply);
+	if (o->told)
+		log_info("edge-resumed", "upstream=%s edge=%s", f->opts.name,
+		    log_quote(edge, name, sizeof(name)));
+	o->told = false;
+}
+
+void
+outcome_try_parked(struct flow *o, void *arg)
+{
+	struct forwarder *f = arg;
+
+	if (!o->parked || o->probing || clock_mono() < o->probe_at)
+		return;
+	o->probing = true;
+	flow_settle(&f->flows, o);
+}
+
+/* ---- what became of a request ------------------------------------------------------------ */
+
+/* What the lane had is over with, or the part of it that was sent. */
+void
+outcome_let_go(struct forwarder *f, struct lane *l)
+{
+	struct flow *o = l->flow;
+	struct unit *u;
+
+	if (lane_next_part(l)) {
+		lane_put_back(l);
+	} else {
+		while ((u = unit_list_pop(&l->sending)) != NULL) {
+			f->ahead[u->source] -= u->points;
+			if (o->part[l->class].alone)
+				o->part[l->class].alone--;
+			if (u->source == SUPPLY_NONE)
+				resend_done(&f->resend, &u);
+			else
+				supply_done(f->supply, &u);
+		}
+		l->points = 0;
+		l->flow = NULL;
+	}
+	buf_reset(&l->body, (size_t)1 << 20);
+	metric_group_add(f->metrics, METRIC_UP_LOST_STARTS,
+	    (int64_t)l->loss.starts);
+	metric_group_add(f->metrics, METRIC_UP_LOST_HISTOGRAMS,
+	    (int64_t)l->loss.histograms);
+	metric_group_add(f->metrics, METRIC_UP_LOST_METADATA,
+	    (int64_t)l->loss.metadata);
+	supply_note(f->supply);
+}
+
+/* With 2.0 the upstream says how many it has; on success a smaller number is its
+ * loss, to be seen and not to be sent again. */
+static void
+delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
+{
+	int64_t all = points_of_counts(l->counts), taken = all;
+
+	f->delivered++;
+	if (l->flow->refused && !l->flow->parked)
+		pacer_took_it(&f->pacer, clock_mono());
+	unpark(f, l->flow, dict_edge(l->sending.first->dict));
+	pacer_taken(&f->pacer, (uint32_t)all, clock_mono());
+	if (l->proto == PAYLOAD_V2 && points_of_counts(hint->written) < all)
+		taken = points_of_counts(hint->written);
+	metric_group_add(f->metrics, METRIC_UP_SAMPLES, taken);
+	if (taken < all) {
+		metric_group_add(f->metrics, METRIC_UP_NOT_WRITTEN,
+		    all - taken);
+		log_warn("upstream-wrote-less", "upstream=%s sent=%lld "
+		    "written=%lld hint=\"the upstream answered success and left "
+		    "some out; its log may say why\"", f->opts.name,
+		    (long long)all, (long long)taken);
+	}
+	/* the last answers to 1.0 say nothing of 2.0, which is tried again */
+	if (!f->proven && l->proto == f->proto)
+		gate_set_protocol(f, l->proto, true);
+	outcome_let_go(f, l);
+}
+
+/* Where the upstream took some of several, nobody knows which: all are kept.  What was
+ * kept before and cannot be kept again stays where it is. */
+static void
+set_aside(struct forwarder *f, const struct lane *l, const struct http_answer *a,
+    int64_t samples)
+{
+	struct rejected_reason why = { .http = a->status, .text = a->body };
+	const struct unit *u;
+	struct batch part;
+
+	for (u = l->sending.first; u; u = u->next) {
+		part = lane_part(u);
+		why.samples = l->sending.n == 1 ? (uint64_t)samples : u->points;
+		if (rejected_keep(f->rejected, u->dict, &part, u->wall_ms,
+		    &why) != ST_OK && u->source == SUPPLY_NONE)
+			f->resend.stays = true;
+	}
+}
+
+/* Prometheus, Mimir, Thanos, Cortex: "out of order sample", "out-of-order". */
+static bool
+says_out_of_order(struct bytes text)
+{
+	size_t i;
+
+	for (i = 0; i + 12 <= text.n; i++)
+		if (memcmp(text.p + i, "out", 3) == 0 &&
+		    memcmp(text.p + i + 4, "of", 2) == 0 &&
+		    memcmp(text.p + i + 7, "order", 5) == 0)
+			return true;
+	return false;
+}
+
+/* What goes ahead of the backlog makes that out of order. */
+static void
+look_for_disorder(struct forwarder *f, const struct http_answer *a,
+    int64_t samples)
+{
+	if (f->opts.order != FORWARD_LIVE_FIRST || !says_out_of_order(a->body))
+		return;
+	metric_group_add(f->metrics, METRIC_UP_DISORDER, samples);
+	if (!f->disorder)
+		log_warn("upstream-wants-order", "upstream=%s hint=\"it refuses "
+		    "samples that are out of order: set order = strict, or have "
+		    "it accept them (out_of_order_time_window)\"",
+		    f->opts.name);
+	f->disorder = true;
+}
+
+static void
+refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
+    const struct verdict_hint *hint)
+{
+	struct bytes edge = dict_edge(l->sending.first->dict);
+	char text[FORWARDER_EXCERPT + 8], name[300];
+	int64_t all = points_of_counts(l->counts), taken = 0;
+
+	/* 2.0 partial write: what it says it has written is delivered */
+	if (l->proto == PAYLOAD_V2 && hint->has_written)
+		taken = points_of_counts(hint->written) < all ? points_of_counts(hint->written) : all;
+	/* alone already, or partly taken: sending it again would not help */
+	if (l->sending.n > 1 && taken == 0) {
+		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+		lane_break_up(l);
+		return;
+	}
+	metric_group_add(f->metrics, METRIC_UP_SAMPLES, taken);
+	metric_group_add(f->metrics, METRIC_UP_REFUSED, all - taken);
+	log_warn("upstream-refused", "upstream=%s edge=%s status=%d "
+	    "samples=%lld text=%s", f->opts.name,
+	    log_quote(edge, name, sizeof(name)), a->status,
+	    (long long)(all - taken), log_quote(bytes_of(a->body.p,
+	    a->body.n < FORWARDER_EXCERPT ? a->body.n : FORWARDER_EXCERPT), text, sizeof(text)));
+	look_for_disorder(f, a, all - taken);
+	set_aside(f, l, a, all - taken);
+	unpark(f, l->flow, dict_edge(l->sending.first->dict));
+	outcome_let_go(f, l);
+}
+
+/* The protocol that was tried is not spoken: the same units in the other one. */
+static void
+other_protocol(struct forwarder *f, struct lane *l)
+{
+	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+	lane_put_back(l);
+	if (f->proto == PAYLOAD_V2) {
+		gate_set_protocol(f, PAYLOAD_V1, false);
+		if (gate_is_open(f))
+			gate_enter(f, FWD_DOWN);
+	}
+}
+
+/* It may be this edge only that is told to wait: then nobody else is held up. */
+static void
+later(struct forwarder *f, struct lane *l, enum status st,
+    const struct http_answer *a, int64_t retry_after_ns)
+{
+	struct flow *o = l->flow;
+	enum pacer_class c = l->class;
+
+	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+	lane_put_back(l);
+	if (a && is_hopeless(f, o)) {
+		pacer_never_mind(&f->pacer);
+		park(f, o, c, retry_after_ns, a->status);
+		return;
+	}
+	if (o->parked)
+		park(f, o, c, 0, 0);
+	f->away = f->away || !a || (f->state == FWD_DOWN && a->status != 429);
+	if (f->state == FWD_DOWN)
+		pacer_never_mind(&f->pacer);
+	else if (gate_is_open(f) && (st == ST_TIMEOUT || (a && (a->status == 429 ||
+	    a->status == 503))))
+		pacer_refused(&f->pacer, clock_mono());
+	if (st == ST_TIMEOUT && o->refused == 0)
+		o->refused = 1;
+	gate_hold(f, false, retry_after_ns, st, a);
+}
+
+/* Written headers show that 2.0 is spoken.  Refused in 1.0 after 2.0 was not
+ * understood either, the data may be at fault and nothing is known yet. */
+static void
+learn_from_refusal(struct forwarder *f, const struct lane *l,
+    const struct verdict_hint *hint)
+{
+	if (f->proven)
+		return;
+	if (l->proto == PAYLOAD_V2 && hint->has_written)
+		gate_set_protocol(f, PAYLOAD_V2, true);
+	else
+		f->proto = PAYLOAD_V2;
+}
+
+static void
+judge(struct forwarder *f, struct lane *l, enum status st,
+    const struct http_answer *a)
+{
+	struct verdict_case c = {
+		.sent = l->proto,
+		.may_change = f->opts.protocol == FORWARD_AUTO,
+		.proven = f->proven && f->proto == l->proto,
+		.drop_misconfig = f->opts.on_misconfig == FORWARD_DROP,
+		.wall_ns = clock_wall(),
+	};
+	struct verdict_hint hint;
+	enum verdict v = verdict_of(st, a, &c, &hint);
+
+	if (v != VERDICT_DELIVERED && l->proto == PAYLOAD_V1)
+		v1_forget_sent(f->tools.v1);
+	switch (v) {
+	case VERDICT_DELIVERED:
+		delivered(f, l, &hint);
+		gate_answered(f);
+		return;
+	case VERDICT_REFUSED:
+		learn_from_refusal(f, l, &hint);
+		refused(f, l, a, &hint);
+		gate_answered(f);
+		return;
+	case VERDICT_SPLIT:
+		if (l->sending.n == 1 && lane_halve(l)) {
+			metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+			lane_put_back(l);
+		} else {
+			refused(f, l, a, &hint);
+		}
+		gate_answered(f);
+		return;
+	case VERDICT_OTHER:
+		other_protocol(f, l);
+		return;
+	case VERDICT_LATER:
+		later(f, l, st, a, hint.retry_after_ns);
+		return;
+	case VERDICT_HELD:
+		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+		lane_put_back(l);
+		/* neither is understood, or 1.0 not any more */
+		if (a->status == 415 && c.may_change && f->proto == l->proto)
+			gate_set_protocol(f, PAYLOAD_V2, false);
+		gate_hold(f, true, hint.retry_after_ns, st, a);
+		return;
+	}
+}
+
+void
+outcome_came(enum status st, const struct http_answer *a, void *arg)
+{
+	struct lane *l = arg;
+	struct forwarder *f = l->forwarder;
+	struct flow *o = l->flow;
+
+	l->exchange = NULL;
+	o->part[l->class].busy = false;
+	if (f->probe == l)
+		f->probe = NULL;
+	metric_group_add(f->metrics, METRIC_UP_IN_FLIGHT, -1);
+	metric_group_observe(f->metrics, METRIC_UP_SEND_SECONDS,
+	    clock_mono() - l->sent_at);
+	judge(f, l, st, a);
+	flow_settle(&f->flows, o);
+	forwarder_go_on(f);
+}

@@ -94,7 +94,7 @@ park(struct forwarder *f, struct flow *o, enum pacer_class c, int64_t wait_ns,
 	if (!o->parked) {
 		o->parked = true;
 		show_parked(f, 1);
-	} else if (!o->told && first) {
+	} else if (!o->told) {
 		/* tried once, and not only in bad luck */
 		o->told = true;
 		log_warn("edge-parked", "upstream=%s edge=%s status=%d "
@@ -302,6 +302,8 @@ later(struct forwarder *f, struct lane *l, enum status st,
 
 	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
 	lane_put_back(l);
+	if (!o->part[c].queue.first)
+		c = PACER_BACKLOG;	/* which it has become meanwhile */
 	if (a && is_hopeless(f, o)) {
 		pacer_never_mind(&f->pacer);
 		park(f, o, c, retry_after_ns, a->status);

@@ -143,14 +143,33 @@ decode(uint8_t *raw, size_t n, uint64_t *generation, struct cursor_state *s)
 
 /* ---- the file ------------------------------------------------------------------ */
 
+/* As much of a slot as it says that it uses, into c->room. */
+static enum status
+fetch(struct cursor *c, unsigned i, size_t *n)
+{
+	const struct disk_ops *d = c->disk;
+	enum status st;
+	size_t used;
+
+	*n = SPOOL_BLOCK;
+	st = d->read(d->arg, c->file, i * SLOT, c->room, n);
+	if (st != ST_OK || *n < SPOOL_BLOCK)
+		return st;
+	used = le32_get(c->room + 12);
+	if (used <= SPOOL_BLOCK || used > SLOT)
+		return ST_OK;
+	*n = used;
+	return d->read(d->arg, c->file, i * SLOT, c->room, n);
+}
+
 static enum status
 read_slot(struct cursor *c, unsigned i, enum slot_state *slot,
     uint64_t *generation, struct cursor_state *state)
 {
-	size_t n = SLOT;
+	size_t n = 0;
 	enum status st;
 
-	st = c->disk->read(c->disk->arg, c->file, i * SLOT, c->room, &n);
+	st = fetch(c, i, &n);
 	*slot = st == ST_OK ? decode(c->room, n, generation, state) : SLOT_BAD;
 	return st;
 }
@@ -242,8 +261,8 @@ settle(struct cursor *c)
 {
 	const struct disk_ops *d = c->disk;
 	struct iovec iov = { .iov_base = c->room };
-	size_t n = SLOT;
-	enum status st = d->read(d->arg, c->file, c->slot * SLOT, c->room, &n);
+	size_t n = 0;
+	enum status st = fetch(c, c->slot, &n);
 
 	if (st != ST_OK)
 		return st;

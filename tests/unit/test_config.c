@@ -449,7 +449,7 @@ includes_are_read_beside_their_file(void **state)
 	put_text("sub/innermost.conf", "\nspool { size = 1 }\n");
 	load_bad("include('sub/inner.conf')\n" LISTEN, ST_CONFIG,
 	    "sub/innermost.conf:2: spool: directive size: value 1: allowed: "
-	    "16M to 64T");
+	    "4M to 64T");
 	put_text("sub/innermost.conf", "spool {\n siez = 1 }\n");
 	load_bad("include('sub/inner.conf')\n" LISTEN, ST_CONFIG,
 	    "sub/innermost.conf:2: spool: unknown directive siez: did you mean "

@@ -164,6 +164,32 @@ resend(struct forwarder *f)
 	flow_push(&f->flows, &f->resend.flow, PACER_BACKLOG, u);
 }
 
+/* ---- never, by order ------------------------------------------------------------------------------- */
+
+static void
+skip(struct forwarder *f, struct forward_command *o)
+{
+	if (!supply_is_skipping(f->supply))
+		flows_each(&f->flows, outcome_take_back, f);
+	o->status = supply_skip(f->supply, o->from_ms, o->to_ms);
+	if (o->status == ST_OK)
+		f->skipping = o;
+	else
+		o->done(o);
+}
+
+static void
+skipped(void *arg, const struct supply_skipped *sum)
+{
+	struct forwarder *f = arg;
+	struct forward_command *o = f->skipping;
+
+	f->skipping = NULL;
+	o->status = sum->partial ? ST_WAIT : ST_OK;
+	o->samples = sum->samples;
+	o->done(o);
+}
+
 /* ---- all together ----------------------------------------------------------------------------- */
 
 static bool
@@ -204,7 +230,8 @@ forwarder_go_on(struct forwarder *f)
 	atomic_store(&f->drained, f->caught_up && ahead == 0 &&
 	    !supply_owes(f->supply));
 	/* what waits for better times waits in the log */
-	if (f->draining && idle(f) && !f->more_posted)
+	if (f->draining && idle(f) && !f->more_posted &&
+	    !supply_is_skipping(f->supply))
 		stop(f);
 }
 
@@ -321,6 +348,7 @@ obey(struct loop_msg *m)
 	struct forwarder *f = o->forwarder;
 	struct resend_sums sums = { 0, 0 };
 
+	o->entries = o->samples = 0;
 	switch (o->what) {
 	case FORWARD_RESEND:
 		o->status = resend_order(&f->resend, o->entry, &sums);
@@ -328,6 +356,10 @@ obey(struct loop_msg *m)
 	case FORWARD_GIVE_UP:
 		o->status = resend_drop(&f->resend, o->entry, &sums);
 		break;
+	case FORWARD_SKIP:
+		skip(f, o);
+		forwarder_go_on(f);
+		return;
 	}
 	o->entries = sums.entries;
 	o->samples = sums.samples;
@@ -375,7 +407,7 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		.start_now = f->opts.start == FORWARD_NOW,
 		.strict = f->opts.order == FORWARD_STRICT,
 		.route = f->opts.route,
-		.policy = intake_policy(f, woken),
+		.policy = intake_policy(f, woken, skipped),
 	};
 	struct rejected_opts ro = {
 		.disk = disk,

@@ -96,6 +96,7 @@ bool forwarder_is_drained(const struct forwarder *);
 enum forward_what {
 	FORWARD_RESEND,		/* what was refused for good goes once more */
 	FORWARD_GIVE_UP,	/* or never */
+	FORWARD_SKIP,		/* nor does what is owed, of some time */
 };
 
 /* An operator's order. */
@@ -103,16 +104,19 @@ struct forward_command {
 	/* set by the caller; borrowed until done */
 	enum forward_what what;
 	struct spool_pos entry;		/* of the rejected log; {0, 0}: all */
+	int64_t from_ms, to_ms;		/* for FORWARD_SKIP: received from then on, and
+					   before then */
 	void (*done)(struct forward_command *);	/* on the forwarder's loop */
 	/* the forwarder's */
-	enum status status;		/* as resend.h has them */
+	enum status status;		/* as resend.h and supply_skip have them;
+					   ST_WAIT: some of it is owed still */
 	uint64_t entries, samples;	/* that it is about */
 	struct loop_msg msg;
 	struct forwarder *forwarder;
 };
 
-/* Any thread.  Done as soon as it is known what it is about; never, if the forwarder stops
- * before. */
+/* Any thread.  Done as soon as it is known what it is about, or when it is skipped; never, if
+ * the forwarder stops before. */
 void forwarder_command(struct forwarder *, struct forward_command *);
 
 /* What a value of METRIC_UP_STATE is called. */

@@ -34,6 +34,7 @@ struct forwarder {
 	struct supply *supply;		/* owned */
 	struct rejected *rejected;	/* owned */
 	struct resend resend;		/* what was refused, once more */
+	struct forward_command *skipping;	/* borrowed; NULL: nothing is skipped */
 	struct http_client *client;	/* owned */
 	struct metric_group *metrics;	/* owned */
 	struct lane_tools tools;	/* owned */
@@ -116,11 +117,14 @@ void outcome_came(enum status, const struct http_answer *, void *lane);
 void outcome_let_go(struct forwarder *, struct lane *);
 /* For flows_each(): a parked flow's time may have come. */
 void outcome_try_parked(struct flow *, void *forwarder);
+/* Likewise: all of it that has not begun to go goes back to the log. */
+void outcome_take_back(struct flow *, void *forwarder);
 
 /* ---- intake.c ---------------------------------------------------------------------- */
 
-/* For the supply; its wake is the caller's. */
-struct supply_policy intake_policy(struct forwarder *, void (*wake)(void *));
+/* For the supply; the last two calls are the caller's. */
+struct supply_policy intake_policy(struct forwarder *, void (*wake)(void *),
+    void (*skipped)(void *, const struct supply_skipped *));
 /* Records into flows, as many as may wait. */
 void intake_read(struct forwarder *);
 /* What has waited for too long is backlog. */

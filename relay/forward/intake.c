@@ -233,7 +233,8 @@ intake_read(struct forwarder *f)
 	/* whoever had enough has not any more */
 	if (f->ahead[SUPPLY_REST] < room_of(f) / 4)
 		supply_sweep_again(f->supply);
-	more = read_from(f, SUPPLY_LOG);
+	more = supply_skip_on(f->supply);
+	more |= read_from(f, SUPPLY_LOG);
 	more |= read_from(f, SUPPLY_REST);
 	if (more && !f->more_posted) {
 		f->more_posted = true;
@@ -242,9 +243,10 @@ intake_read(struct forwarder *f)
 }
 
 struct supply_policy
-intake_policy(struct forwarder *f, void (*wake)(void *))
+intake_policy(struct forwarder *f, void (*wake)(void *),
+    void (*skipped)(void *, const struct supply_skipped *))
 {
-	return (struct supply_policy){ wants, saw, is_left, wake, f };
+	return (struct supply_policy){ wants, saw, is_left, wake, skipped, f };
 }
 
 /* ---- live data first --------------------------------------------------------------------------- */

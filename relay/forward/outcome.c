@@ -137,6 +137,41 @@ outcome_try_parked(struct flow *o, void *arg)
 	flow_settle(&f->flows, o);
 }
 
+/* What stays out has nothing newer behind it that does not. */
+void
+outcome_take_back(struct flow *o, void *arg)
+{
+	struct unit *newest = unwind(o), *kept = NULL, *u, *next;
+	struct forwarder *f = arg;
+	uint32_t points;
+
+	for (u = newest; u; u = next) {
+		enum supply_source source = u->source;
+
+		next = u->next;
+		points = u->points;
+		if (!kept && !u->from && supply_put_back(f->supply, &u)) {
+			f->ahead[source] -= points;
+			continue;
+		}
+		u->next = kept;
+		kept = u;
+	}
+	for (u = kept; u; u = next) {
+		next = u->next;
+		unit_list_push(&o->part[PACER_BACKLOG].queue, u);
+		o->part[PACER_BACKLOG].points += u->points;
+	}
+	o->part[PACER_LIVE].alone = o->part[PACER_BACKLOG].alone = 0;
+	/* if it is still refused it is parked with the next */
+	if (o->parked && flow_is_empty(o)) {
+		o->parked = o->probing = o->told = false;
+		o->refused = PARK_AFTER - 1;
+		show_parked(f, -1);
+	}
+	flow_settle(&f->flows, o);
+}
+
 /* ---- what became of a request ------------------------------------------------------------ */
 
 /* What the lane had is over with, or the part of it that was sent. */

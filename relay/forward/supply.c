@@ -23,6 +23,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "forward/owed.h"
+#include "forward/skip.h"
 #include "forward/tap.h"
 #include "series/codec.h"
 #include "spool/cursor.h"
@@ -61,6 +62,7 @@ struct supply {
 	bool strict;
 	struct supply_policy policy;
 	struct route *route;		/* owned; NULL: everything is owed */
+	struct spool *spool;		/* borrowed */
 	struct cursor *cursor;		/* owned */
 	struct metric_group *metrics;	/* borrowed */
 	struct loop *loop;		/* borrowed */
@@ -91,6 +93,11 @@ struct supply {
 	int64_t noted;			/* when it was, clock_mono */
 	bool unsynced;			/* written since the last sync */
 	bool failing;			/* the last write of the cursor failed */
+
+	struct skip *skip;		/* owned; NULL: none is under way */
+	bool entering;			/* in the ledger: it was read to its end */
+	struct spool_skip entry;	/* the spool's while entering */
+	struct loop_msg entered;
 };
 
 /* ---- units ------------------------------------------------------------------------ */
@@ -262,7 +269,7 @@ static bool
 leave(struct supply *s, const struct tap *p, struct tap_stream *t)
 {
 	const struct spool_record *r = &p->record;
-	struct owed_span span = { r->pos, r->next, r->stream, t->edge,
+	struct owed_span span = { t->after, r->next, r->stream, t->edge,
 		r->wall_ms, size_of(r) };
 
 	if (!owed_add(&s->owed, &span, t->left && t->left + 1 == t->read))
@@ -312,6 +319,7 @@ fill(struct supply *s, enum supply_source source, struct tap_stream *t,
 	taken->source = source;
 	taken->pos = r->pos;
 	taken->end = r->next;
+	taken->after = t->after;
 	taken->stream = r->stream;
 	taken->edge = t->edge;
 	taken->wall_ms = r->wall_ms;
@@ -430,6 +438,8 @@ supply_jump(struct supply *s)
 	struct spool_pos newest = spool_newest(p->reader);
 	struct owed_span span = { .from = s->head, .to = newest };
 
+	if (s->skip)
+		return false;
 	if (spool_pos_cmp(newest, s->head) <= 0)
 		return true;
 	if (!owed_add(&s->owed, &span, false))
@@ -479,19 +489,26 @@ was_read(struct supply *s, struct spool_pos to)
 		s->changed = true;
 }
 
+static void
+forget_gone(struct supply *s)
+{
+	struct spool_pos oldest = spool_oldest(s->tap[SUPPLY_REST].reader);
+
+	oldest.offset = 0;
+	if (!owed_forget(&s->owed, oldest))
+		return;
+	log_warn("cursor-behind", "upstream=%s segment=%016llx hint=\"what was "
+	    "before that one, the oldest there is, is gone\"", s->name,
+	    (unsigned long long)oldest.segment);
+	s->changed = true;
+}
+
 static bool
 begin_sweep(struct supply *s)
 {
-	struct spool_pos oldest = spool_oldest(s->tap[SUPPLY_REST].reader);
 	struct spool_pos first;
 
-	oldest.offset = 0;
-	if (owed_forget(&s->owed, oldest)) {
-		log_warn("cursor-behind", "upstream=%s segment=%016llx "
-		    "hint=\"what was before that one, the oldest there is, is "
-		    "gone\"", s->name, (unsigned long long)oldest.segment);
-		s->changed = true;
-	}
+	forget_gone(s);
 	s->sweep++;
 	s->fruitful = false;
 	s->rewound = (struct spool_pos){ 0, 0 };
@@ -679,7 +696,7 @@ enum status
 supply_next(struct supply *s, enum supply_source source, struct unit **out)
 {
 	s->has_more = false;
-	if (s->n_out >= SUPPLY_UNITS_MAX)
+	if (s->n_out >= SUPPLY_UNITS_MAX || s->skip)
 		return ST_WAIT;
 	return source == SUPPLY_LOG ? next_of_log(s, out) :
 	    next_of_rest(s, out);
@@ -732,11 +749,11 @@ bool
 supply_put_back(struct supply *s, struct unit **taken)
 {
 	struct unit *u = *taken;
-	struct owed_span span = { u->pos, u->end, u->stream, u->edge,
+	struct owed_span span = { u->after, u->end, u->stream, u->edge,
 		u->wall_ms, u->end.segment == u->pos.segment ?
 		u->end.offset - u->pos.offset : 0 };
 
-	if (!owed_add(&s->owed, &span, s->strict))
+	if (s->skip || !owed_add(&s->owed, &span, false))
 		return false;
 	supply_done(s, taken);
 	return true;
@@ -756,6 +773,8 @@ supply_put_back_all(struct supply *s, struct unit *list)
 	struct unit *u, *newer;
 	uint32_t n = 0;
 
+	if (s->skip)
+		return false;
 	for (u = list; u; u = u->next)
 		u->back = true;
 	for (u = s->out[SUPPLY_LOG].oldest; u; u = u->newer)
@@ -823,7 +842,7 @@ write_down(struct supply *s)
 {
 	enum status st;
 
-	if (!s->changed)
+	if (!s->changed || s->skip)
 		return;
 	collect(s, s->state);
 	st = cursor_put(s->cursor, s->state);
@@ -865,6 +884,85 @@ supply_sync(struct supply *s)
 	s->unsynced = false;
 	spool_reader_release(s->tap[SUPPLY_LOG].reader,
 	    c->n_owed ? c->owed[0].from : c->head);
+}
+
+/* ---- giving up ------------------------------------------------------------------------- */
+
+enum status
+supply_skip(struct supply *s, int64_t from_ms, int64_t to_ms)
+{
+	struct skip_opts o = {
+		.spool = s->spool,
+		.name = s->name,
+		.loop = s->loop,
+		.owed = &s->owed,
+		.from_ms = from_ms,
+		.to_ms = to_ms,
+	};
+
+	if (s->skip || !supply_jump(s))
+		return ST_BUSY;
+	forget_gone(s);
+	o.end = s->head;
+	return skip_new(&o, &s->skip);
+}
+
+bool
+supply_is_skipping(const struct supply *s)
+{
+	return s->skip;
+}
+
+/* A sweep that was under way has seen stretches that are not there any more. */
+static void
+end_skip(struct supply *s)
+{
+	struct supply_skipped sum = { s->entry.samples,
+		skip_is_partial(s->skip) };
+
+	s->owed = *skip_left(s->skip);
+	skip_free(&s->skip);
+	s->entering = s->sweeping = s->resting = false;
+	s->changed = true;
+	supply_sync(s);
+	s->policy.skipped(s->policy.arg, &sum);
+}
+
+static void
+entered_here(struct loop_msg *m)
+{
+	struct supply *s = container_of(m, struct supply, entered);
+
+	end_skip(s);
+	s->policy.wake(s->policy.arg);
+}
+
+static void
+entered(struct spool_skip *o)
+{
+	struct supply *s = container_of(o, struct supply, entry);
+
+	loop_post(s->loop, &s->entered, entered_here);
+}
+
+bool
+supply_skip_on(struct supply *s)
+{
+	const struct cursor_state *given_up;
+
+	if (!s->skip || s->entering)
+		return false;	/* the wake that follows goes on */
+	if (skip_step(s->skip) == ST_WAIT)
+		return true;
+	given_up = skip_given_up(s->skip);
+	s->entry = (struct spool_skip){ .name = s->name,
+		.given_up = given_up, .done = entered };
+	s->entering = true;
+	if (given_up->n_owed)
+		spool_skip(s->spool, &s->entry);
+	else
+		end_skip(s);
+	return !s->skip;
 }
 
 /* ---- figures -------------------------------------------------------------------------- */
@@ -983,6 +1081,7 @@ supply_new(const struct supply_opts *o, struct spool *spool,
 		return ST_NO_MEMORY;
 	s->metrics = metrics;
 	s->loop = loop;
+	s->spool = spool;
 	s->strict = o->strict;
 	s->policy = o->policy;
 	s->name = strdup(o->name);
@@ -1032,6 +1131,7 @@ supply_free(struct supply **taken)
 		free_units(s->out[i].oldest, true);
 		tap_close(&s->tap[i]);
 	}
+	skip_free(&s->skip);
 	route_free(&s->route);
 	if (s->cursor)
 		cursor_close(&s->cursor);

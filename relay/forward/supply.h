@@ -37,6 +37,7 @@ struct unit {
 	struct unit *older, *newer;	/* supply's */
 	enum supply_source source;
 	struct spool_pos pos, end;
+	struct spool_pos after;		/* where the one before it in its stream ends */
 	uint32_t stream;
 	uint64_t edge;			/* hash_lasting() of its name */
 	int64_t wall_ms;		/* when the edge's request was received */
@@ -62,6 +63,12 @@ enum supply_word {
 	SUPPLY_WAIT,		/* asked for again with the next call */
 };
 
+/* What an order to skip came to. */
+struct supply_skipped {
+	uint64_t samples;		/* that were given up */
+	bool partial;			/* not all that was to be */
+};
+
 /* Of an edge, by the hash of its name. */
 struct supply_policy {
 	/* What to do with a record. */
@@ -74,6 +81,8 @@ struct supply_policy {
 	bool (*is_left)(void *arg, uint64_t edge);
 	/* There is more after ST_END. */
 	void (*wake)(void *arg);
+	/* supply_skip is over. */
+	void (*skipped)(void *arg, const struct supply_skipped *);
 	void *arg;
 };
 
@@ -109,6 +118,16 @@ bool supply_jump(struct supply *);
 /* Likewise units of SUPPLY_LOG, a list by their `next`, of all edges in any order: all, or
  * false and none. */
 bool supply_put_back_all(struct supply *, struct unit *list);
+
+/* What is owed, is not out, and was received from then on and before then (wall clock)
+ * is given up: entered in the ledger, then let go.  Until the policy's skipped() is called
+ * nothing more is given out, nothing can be put back, and the cursor is not written: after a
+ * crash all of it is owed still, whatever the ledger has.  ST_BUSY: it is under way already,
+ * or there is no room; ST_NO_MEMORY. */
+enum status supply_skip(struct supply *, int64_t from_ms, int64_t to_ms);
+bool supply_is_skipping(const struct supply *);
+/* True: it is to be called again, in another turn. */
+bool supply_skip_on(struct supply *);
 
 /* The number of the sweep, from 1.  After one in which nothing was taken the next begins
  * when this says that it may be another. */

@@ -104,12 +104,14 @@ tell_lost(struct tap *p, enum status st)
 }
 
 static void
-count(struct tap_stream *t, struct bytes record)
+count(struct tap_stream *t, const struct spool_record *r)
 {
 	struct bytes edge;
 
+	t->after = t->read ? t->last : r->pos;
+	t->last = r->next;
 	if (t->read++ == 0) {
-		edge = codec_edge(record);
+		edge = codec_edge(r->data);
 		t->edge = edge.n ? hash_lasting(edge.p, edge.n) : 0;
 	}
 }
@@ -141,7 +143,7 @@ tap_read(struct tap *p, struct tap_stream **out)
 	if (!*out)
 		return ST_NO_MEMORY;
 	if (!p->counted)
-		count(*out, r->data);
+		count(*out, r);
 	p->counted = true;
 	return ST_OK;
 }

@@ -27,6 +27,8 @@ struct tap_stream {
 	struct route_stream route;	/* owned */
 	uint64_t edge;			/* hash_lasting() of its name; 0: not known */
 	uint32_t read;			/* records of it, of those that were read */
+	struct spool_pos after;		/* the end of the last but one of those */
+	struct spool_pos last;		/* and of the last */
 	uint32_t decoded;		/* and that the decoder has had */
 	uint32_t left;			/* the one that was left for later last; 0: none */
 };

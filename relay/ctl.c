@@ -6,6 +6,7 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "tool/filter.h"
 #include "tool/offline.h"
 
 #define DEFAULT_SOCKET "/run/rwrelay/control"
@@ -118,13 +120,12 @@ hear(int fd, const char *path, struct buf *out)
 	}
 }
 
-/* What may stand in a query: letters, digits, . _ - (those of upstreams' names), and : of
- * times. */
+/* What may stand in a query: letters, digits, . _ - (those of upstreams' names). */
 static bool
 is_word(const char *word)
 {
 	return *word && strspn(word, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-") == strlen(word);
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(word);
 }
 
 /* The answer's status; its body stands at the end of `out`, *body bytes. */
@@ -253,15 +254,34 @@ takes(const struct command *c, int n)
 	return n >= least && n <= most;
 }
 
+/* As the relay takes it: milliseconds since 1970. */
+static void
+put_time(struct buf *out, const char *text)
+{
+	int64_t ms = 0;
+
+	if (strcmp(text, "now") == 0)
+		ms = clock_wall() / CLOCK_MS;
+	else if (strcmp(text, "-") != 0 && !filter_time(text, &ms))
+		errx(EXIT_USAGE, "%s: a time is seconds since 1970, or as "
+		    "2026-11-23T10:00:00Z; - is the oldest, and now", text);
+	(void)buf_printf(out, "&%" PRId64, ms > 0 ? ms : 0);
+}
+
 /* With & between them; NULL: there are none. */
 static const char *
-query_of(int argc, char **argv, struct buf *room)
+query_of(const struct command *c, int argc, char **argv, struct buf *room)
 {
+	bool times = strcmp(c->name, "skip") == 0;
 	int i;
 
 	if (argc == 0)
 		return NULL;
 	for (i = 0; i < argc; i++) {
+		if (times && i > 0) {
+			put_time(room, argv[i]);
+			continue;
+		}
 		if (!is_word(argv[i]))
 			errx(EXIT_USAGE, "%s: a name has letters, digits and "
 			    ". _ -", argv[i]);
@@ -350,7 +370,7 @@ main(int argc, char **argv)
 	if (!takes(c, argc - words))
 		errx(EXIT_USAGE, "usage: rwrelayctl %s %s", c->name, c->argument);
 	buf_init(&room, QUERY_MAX);
-	query = query_of(argc - words, argv + words, &room);
+	query = query_of(c, argc - words, argv + words, &room);
 	status = strcmp(c->name, "drain") == 0 ?
 	    drain(o.socket, c, query, o.seconds) : run(o.socket, c, query);
 	buf_fini(&room);

@@ -15,9 +15,9 @@
 #include "forward/rejected.h"
 #include "spool/aside.h"
 
-#define ORDERS 6
+#define ORDERS 7
 #define NAME_MAX_BYTES 128
-#define WORDS 2				/* of a query */
+#define WORDS 3				/* of a query */
 
 struct control {
 	struct control_opts o;
@@ -243,7 +243,7 @@ order_forget(struct http_request *r, void *arg)
 	return ST_OK;
 }
 
-/* ---- what was refused ------------------------------------------------------------------ */
+/* ---- commands of a forwarder ------------------------------------------------------------ */
 
 /* "all", or as rwrelayctl rejected lists it. */
 static bool
@@ -271,15 +271,22 @@ obeyed_here(struct loop_msg *m)
 	const struct forward_command *o = &e->command;
 	char text[120];
 
-	(void)snprintf(text, sizeof(text), "%s: requests: %" PRIu64 ", samples: %"
-	    PRIu64 "\n", o->what == FORWARD_RESEND ? "sent again" : "given up",
-	    o->entries, o->samples);
-	if (o->status == ST_OK)
+	if (o->what == FORWARD_SKIP)
+		(void)snprintf(text, sizeof(text), "given up: samples: %" PRIu64
+		    "%s\n", o->samples, o->status == ST_WAIT ? "; there is more, "
+		    "say it again" : "");
+	else
+		(void)snprintf(text, sizeof(text), "%s: requests: %" PRIu64
+		    ", samples: %" PRIu64 "\n", o->what == FORWARD_RESEND ?
+		    "sent again" : "given up", o->entries, o->samples);
+	if (o->status == ST_OK || o->status == ST_WAIT)
 		errand_end(e, 200, text);
 	else if (o->status == ST_MISSING)
 		errand_end(e, 404, "there is no such entry\n");
 	else if (o->status == ST_BUSY)
 		errand_end(e, 503, "too many orders wait already; later\n");
+	else if (o->status == ST_NO_MEMORY)
+		errand_end(e, 503, "out of memory\n");
 	else
 		errand_end(e, 500, "the disk failed; the log has more\n");
 }
@@ -293,39 +300,69 @@ obeyed(struct forward_command *o)
 }
 
 static enum status
-command(struct control *c, struct http_request *r, enum forward_what what)
+command(struct control *c, struct http_request *r, struct bytes name,
+    const struct forward_command *what)
 {
-	struct bytes word[WORDS];
-	struct spool_pos entry;
-	struct forwarder *f;
+	struct forwarder *f = find(c, name);
 	struct errand *e;
 	enum status st;
 
-	if (words_of(r, word) != 2 || !take_entry(word[1], &entry))
-		return refuse_words(r);
-	f = find(c, word[0]);
 	if (!f)
 		return answer_text(r, 404,
 		    "there is no upstream of that name\n");
-	st = errand_new(c, r, word[0], &e);
+	st = errand_new(c, r, name, &e);
 	if (st != ST_OK)
 		return st;
-	e->command = (struct forward_command){ .what = what, .entry = entry,
-		.done = obeyed };
+	e->command = *what;
+	e->command.done = obeyed;
 	forwarder_command(f, &e->command);
 	return ST_OK;
 }
 
 static enum status
+of_rejected(struct control *c, struct http_request *r, enum forward_what what)
+{
+	struct forward_command o = { .what = what };
+	struct bytes word[WORDS];
+
+	if (words_of(r, word) != 2 || !take_entry(word[1], &o.entry))
+		return refuse_words(r);
+	return command(c, r, word[0], &o);
+}
+
+static enum status
 order_resend(struct http_request *r, void *arg)
 {
-	return command(arg, r, FORWARD_RESEND);
+	return of_rejected(arg, r, FORWARD_RESEND);
 }
 
 static enum status
 order_drop(struct http_request *r, void *arg)
 {
-	return command(arg, r, FORWARD_GIVE_UP);
+	return of_rejected(arg, r, FORWARD_GIVE_UP);
+}
+
+static bool
+take_ms(struct bytes word, int64_t *ms)
+{
+	uint64_t n;
+
+	if (!http_number(word, &n) || n > INT64_MAX)
+		return false;
+	*ms = (int64_t)n;
+	return true;
+}
+
+static enum status
+order_skip(struct http_request *r, void *arg)
+{
+	struct forward_command o = { .what = FORWARD_SKIP };
+	struct bytes word[WORDS];
+
+	if (words_of(r, word) != 3 || !take_ms(word[1], &o.from_ms) ||
+	    !take_ms(word[2], &o.to_ms) || o.from_ms >= o.to_ms)
+		return refuse_words(r);
+	return command(arg, r, word[0], &o);
 }
 
 /* ---- routes -------------------------------------------------------------------------- */
@@ -336,6 +373,7 @@ static const struct http_handler drained = ANSWERED_IN_BEGIN(ask_drained);
 static const struct http_handler forget = ANSWERED_LATER(order_forget);
 static const struct http_handler resend = ANSWERED_LATER(order_resend);
 static const struct http_handler drop = ANSWERED_LATER(order_drop);
+static const struct http_handler skip = ANSWERED_LATER(order_skip);
 
 enum status
 control_new(const struct control_opts *o, struct control **out)
@@ -348,6 +386,7 @@ control_new(const struct control_opts *o, struct control **out)
 		{ "POST", "/forget", &forget, c },
 		{ "POST", "/resend", &resend, c },
 		{ "POST", "/drop", &drop, c },
+		{ "POST", "/skip", &skip, c },
 	};
 	const struct http_route *pages;
 	size_t n_pages;

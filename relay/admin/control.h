@@ -12,6 +12,8 @@
  *	POST /resend?NAME&ENTRY	what it refused, an entry of the rejected log (its
  *				segment in 16 digits, -, its offset) or all: 200; 404
  *	POST /drop?NAME&ENTRY	likewise
+ *	POST /skip?NAME&FROM&TO	what it is owed of requests received from then on, and
+ *				before then, in ms since 1970
  *
  * Who may open the socket may do all of it.  On the loop of the server that has
  * the routes.                                                               */

@@ -150,6 +150,43 @@ with rw.Case("who is configured no more can be forgotten") as t:
     t.equal(os.listdir(os.path.join(relay.directory, "cursor")), [],
             "none is left")
 
+with rw.Case("what is owed of some time can be skipped") as t:
+    sink, other = t.sink(), t.sink()
+    relay = t.relay([sink, other], upstream=rw.TIMEOUT)
+    first = t.load(relay, *LOAD, "--rounds", 5).result()
+    t.delivered(sink, first["acked"])
+    relay.ctl("-t", 60, "drain", "up0")
+    relay.ctl("pause", "up0")
+    second = t.load(relay, *LOAD, "--rounds", 5, "--first-edge", 3).result()
+    time.sleep(1.1)
+    middle = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    third = t.load(relay, *LOAD, "--rounds", 5, "--first-edge", 6).result()
+    before = sink.unique()
+    t.equal(relay.ctl("skip", "up0", "-", middle),
+            (0, "given up: samples: %d\n" % second["acked"], ""),
+            "what came before %s is given up" % middle)
+    t.equal(relay.ctl("skip", "up0", "-", middle)[1],
+            "given up: samples: 0\n", "once")
+    said = [rw.pairs(l) for l in
+            relay.ctl("gaps", relay.directory)[1].splitlines()]
+    t.equal([(g["upstream"], g["reason"]) for g in said],
+            [("up0", "skipped")] * 3, "each edge is in the ledger")
+    t.equal(sum(g["samples"] for g in said), second["acked"],
+            "with its samples")
+    t.equal(relay.metric("rwrelay_spool_dropped_samples_total",
+                         reason="skipped"), second["acked"], "and counted")
+    relay.kill9()
+    relay.again()
+    t.delivered(sink, before + third["acked"], relay)
+    t.delivered(other, first["acked"] + second["acked"] + third["acked"],
+                relay)
+    t.equal(relay.ctl("skip", "up0", "-", "now")[1],
+            "given up: samples: 0\n", "nothing is owed any more")
+    for args in (("up0", "-"), ("up0", "yesterday", "now"),
+                 ("up0", "now", "-"), ("nobody", "-", "now")):
+        t.check(relay.ctl("skip", *args)[0] in (1, 2),
+                "refused: skip %s" % " ".join(args))
+
 with rw.Case("what cannot be done is said") as t:
     relay = t.relay([t.sink()])
     t.equal(relay.ctl("pause", "nobody"),
@@ -158,7 +195,8 @@ with rw.Case("what cannot be done is said") as t:
     for args in ((), ("pause",), ("status", "x"), ("explode",),
                  ("pause", "a b"), ("upstream", "forget"), ("upstream",),
                  ("upstream", "forget", "a", "b", "c"),
-                 ("upstream", "forget", "-d", "x"), ("-t", "x", "drain", "up0")):
+                 ("upstream", "forget", "-d", "x"),
+                 ("-t", "x", "drain", "up0")):
         t.equal(relay.ctl(*args)[0], 2, "usage: %s" % " ".join(args))
     mode = os.stat(relay.control).st_mode
     t.check(stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o660,

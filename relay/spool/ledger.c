@@ -35,7 +35,8 @@ struct ledger {
 	bool changed;
 };
 
-static const enum status reasons[] = { ST_SPOOL_FULL, ST_EXPIRED };
+static const enum status reasons[] = { ST_SPOOL_FULL, ST_EXPIRED,
+	ST_SKIPPED };
 
 /* ---- gaps in memory -------------------------------------------------------- */
 
@@ -107,6 +108,12 @@ join(struct ledger_gap *to, const struct ledger_gap *g)
 		to->last = g->last;
 }
 
+static bool
+touches(const struct ledger_gap *a, const struct ledger_gap *b)
+{
+	return b->first <= a->last + 1 && b->last + 1 >= a->first;
+}
+
 /* The newest of that upstream, edge and reason; NULL. */
 static struct gap *
 find(const struct ledger *l, const struct ledger_gap *g)
@@ -166,9 +173,9 @@ ledger_add(struct ledger *l, const struct ledger_gap *gap)
 	escape(edge, gap->edge);
 	g.edge = edge;
 	last = find(l, &g);
-	if (last && g.last <= last->g.last)
+	if (last && g.last <= last->g.last && g.reason != ST_SKIPPED)
 		return ST_OK;
-	if (last && g.first == last->g.last + 1) {
+	if (last && touches(&last->g, &g)) {
 		join(&last->g, &g);
 		l->changed = true;
 		return ST_OK;

@@ -11,7 +11,7 @@
  * In names all but letters, digits and -_.:/@+ stands as %xx.  sum is the crc32c of
  * what stands before " sum=", in hexadecimal: a line that fails it does not count.
  *
- * What goes of one edge in segments that follow each other is one gap.  There are
+ * What goes (or is given up, reason=skipped) of one edge in segments that follow each other is one gap.  There are
  * LEDGER_GAPS_MAX at most; then the oldest of an upstream become one, of edge "*".
  * The file is replaced whole, so a reader sees it before or after.  The spool's loop
  * owns a ledger.                                                            */
@@ -29,7 +29,7 @@
 struct ledger_gap {
 	const char *upstream;		/* "-": there was none */
 	const char *edge;		/* as it is, or from ledger_read() with its %xx */
-	enum status reason;		/* ST_SPOOL_FULL, ST_EXPIRED */
+	enum status reason;		/* ST_SPOOL_FULL, ST_EXPIRED, ST_SKIPPED */
 	uint64_t samples;		/* and histograms and exemplars */
 	int64_t from_s, to_s;
 	int64_t removed_s;
@@ -52,7 +52,8 @@ struct ledger;
 enum status ledger_open(const struct disk_ops *, const char *directory,
     struct ledger **out);
 void ledger_close(struct ledger **);
-/* What was added before for the same upstream, edge and segment is not added again. */
+/* What was added before for the same upstream, edge and segment is not added again, but
+ * for what was skipped: there may be more of it. */
 enum status ledger_add(struct ledger *, const struct ledger_gap *);
 /* To the disk, unless nothing has changed since it was. */
 enum status ledger_write(struct ledger *);

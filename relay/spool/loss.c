@@ -19,7 +19,9 @@ struct row {
 
 struct account {
 	const struct loss *loss;
-	struct cursor_state *cursor;	/* owned; NULL: all is owed */
+	struct cursor_state *read;	/* owned */
+	const struct cursor_state *cursor;	/* that, or the caller's; NULL: all is
+					   owed */
 	struct row *rows;		/* owned, by stream */
 	uint32_t n;
 };
@@ -125,17 +127,16 @@ load_cursor(struct account *a, const char *upstream)
 {
 	enum status st;
 
-	if (strcmp(upstream, "-") == 0)
+	a->cursor = a->loss->owed;
+	if (a->cursor || strcmp(upstream, "-") == 0)
 		return ST_OK;
-	a->cursor = malloc(sizeof(*a->cursor));
-	if (!a->cursor)
+	a->read = malloc(sizeof(*a->read));
+	if (!a->read)
 		return ST_NO_MEMORY;
 	st = cursor_read(a->loss->disk, a->loss->directory, upstream,
-	    a->cursor);
-	if (st != ST_OK) {
-		free(a->cursor);
-		a->cursor = NULL;
-	}
+	    a->read);
+	if (st == ST_OK)
+		a->cursor = a->read;
 	return st == ST_NO_MEMORY ? st : ST_OK;
 }
 
@@ -153,6 +154,6 @@ loss_add(const struct loss *loss, const char *upstream, struct ledger *l,
 	for (i = 0; i < a.n; i++)
 		free(a.rows[i].edge);
 	free(a.rows);
-	free(a.cursor);
+	free(a.read);
 	return st == ST_OK ? entered : st;
 }

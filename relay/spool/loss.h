@@ -10,6 +10,8 @@
 #include "spool/ledger.h"
 #include "spool/spool.h"
 
+struct cursor_state;
+
 struct loss {
 	const struct disk_ops *disk;	/* borrowed */
 	const char *directory;		/* borrowed */
@@ -17,6 +19,8 @@ struct loss {
 	uint64_t number, end;		/* of the segment */
 	enum status reason;
 	int64_t removed_s;
+	const struct cursor_state *owed;	/* borrowed; NULL: as the cursor's file
+					   has it */
 };
 
 /* Adds the gaps of one upstream ("-": of nobody, all counts), and counts the points and

@@ -121,6 +121,42 @@ account_all(struct retain *r, const struct view *v, enum status reason)
 		write_ledger(r);
 }
 
+void
+retain_skip(struct retain *r, uint64_t number, const char *upstream,
+    const struct cursor_state *given_up, uint64_t *points)
+{
+	struct loss loss = {
+		.disk = r->disk,
+		.directory = r->directory,
+		.edge_of = r->edge_of,
+		.number = number,
+		.reason = ST_SKIPPED,
+		.removed_s = clock_wall() / CLOCK_S,
+		.owed = given_up,
+	};
+	uint64_t here = 0;
+	size_t edges = 0;
+	enum status st;
+
+	if (!shelf_end(r->shelf, number, &loss.end))
+		return;		/* it has gone, and was entered with that */
+	st = loss_add(&loss, upstream, r->ledger, &here, &edges);
+	if (st != ST_OK)
+		log_warn("gap-unread", "segment=%016" PRIx64 " upstream=%s "
+		    "reason=%s hint=\"not all that was given up of it is in "
+		    "the file " LEDGER_FILE "\"", number, upstream,
+		    status_info(st)->word);
+	metric_reason_add(METRIC_SPOOL_DROPPED_SAMPLES, ST_SKIPPED,
+	    (int64_t)here);
+	*points += here;
+}
+
+void
+retain_enter(struct retain *r)
+{
+	write_ledger(r);
+}
+
 /* ---- files ----------------------------------------------------------------------- */
 
 void

@@ -9,6 +9,8 @@
 #include "spool/ledger.h"
 #include "spool/shelf.h"
 
+struct cursor_state;
+
 struct retain {
 	const struct disk_ops *disk;	/* borrowed */
 	const char *directory;		/* borrowed */
@@ -30,6 +32,11 @@ bool retain_passed(struct retain *, uint64_t *number);
 bool retain_drop(struct retain *, enum status reason, uint64_t *number);
 /* Is that segment's newest record older? */
 bool retain_expired(struct retain *, int64_t before_ms);
+/* Of a segment, what an upstream is owed no more by order; nothing is removed.  *points is
+ * added to.  After the last of them it is written down. */
+void retain_skip(struct retain *, uint64_t number, const char *upstream,
+    const struct cursor_state *given_up, uint64_t *points);
+void retain_enter(struct retain *);
 /* After some of these; and what could not be written before. */
 void retain_sync(struct retain *);
 

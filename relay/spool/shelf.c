@@ -274,6 +274,22 @@ shelf_unref(struct shelf *s, struct view **v)
 	*v = NULL;
 }
 
+bool
+shelf_end(struct shelf *s, uint64_t number, uint64_t *end)
+{
+	bool there;
+	size_t i;
+
+	lock(s);
+	i = find(s, number);
+	there = i < s->n && s->views[i]->number == number &&
+	    !is(s->views[i], VIEW_GONE);
+	if (there)
+		*end = atomic_load(&s->views[i]->end);
+	unlock(s);
+	return there;
+}
+
 struct spool_pos
 shelf_oldest(struct shelf *s)
 {

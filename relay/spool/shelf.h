@@ -77,6 +77,8 @@ uint64_t shelf_size(struct shelf *, size_t *segments);
  * *hole: one with a lower number is there, so this number should be too. */
 struct view *shelf_from(struct shelf *, uint64_t number, bool *hole);
 void shelf_unref(struct shelf *, struct view **);
+/* The durable end of a segment; false: it is not there. */
+bool shelf_end(struct shelf *, uint64_t number, uint64_t *end);
 /* Oldest place that can be read, and the durable end. */
 struct spool_pos shelf_oldest(struct shelf *);
 struct spool_pos shelf_newest(struct shelf *);

@@ -603,6 +603,50 @@ spool_forget(struct spool *s, struct spool_forget *o)
 	loop_post(s->loop, &o->msg, on_forget);
 }
 
+/* The first from this one on of which something is given up; 0: there is none. */
+static uint64_t
+next_skipped(const struct cursor_state *c, uint64_t from)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->n_owed; i++)
+		if (c->owed[i].to.segment >= from)
+			return c->owed[i].from.segment > from ?
+			    c->owed[i].from.segment : from;
+	return 0;
+}
+
+/* One in a turn: reading it takes its time. */
+static void
+on_skip(struct loop_msg *msg)
+{
+	struct spool_skip *o = container_of(msg, struct spool_skip, msg);
+	struct spool *s = o->spool;
+	uint64_t number = next_skipped(o->given_up, o->segment);
+
+	if (number) {
+		retain_skip(&s->retain, number, o->name, o->given_up,
+		    &o->samples);
+		o->segment = number + 1;
+		loop_post(s->loop, msg, on_skip);
+		return;
+	}
+	retain_enter(&s->retain);
+	log_warn("upstream-skipped", "upstream=%s samples=%" PRIu64 " hint=\"by "
+	    "order; the file " LEDGER_FILE " has of whom\"", o->name,
+	    o->samples);
+	o->done(o);
+}
+
+void
+spool_skip(struct spool *s, struct spool_skip *o)
+{
+	o->spool = s;
+	o->samples = 0;
+	o->segment = 1;
+	loop_post(s->loop, &o->msg, on_skip);
+}
+
 /* Any thread. */
 static void
 ask_sweep(struct spool *s)

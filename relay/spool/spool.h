@@ -127,6 +127,24 @@ struct spool_forget {
  * needs. */
 void spool_forget(struct spool *, struct spool_forget *);
 
+struct cursor_state;
+
+struct spool_skip {
+	/* set by the caller; borrowed until done */
+	const char *name;		/* of a reader */
+	const struct cursor_state *given_up;	/* what it owes is owed no more */
+	void (*done)(struct spool_skip *);	/* on the spool's loop */
+	/* the spool's */
+	uint64_t samples;		/* and histograms and exemplars */
+	uint64_t segment;		/* next to be looked at */
+	struct loop_msg msg;
+	struct spool *spool;
+};
+
+/* Any thread.  Enters it in the ledger, a segment at a time.  Then it is durable there,
+ * as far as the disk lets it; nothing is removed before the reader releases it. */
+void spool_skip(struct spool *, struct spool_skip *);
+
 /* ---- reading ------------------------------------------------------------------ */
 
 struct spool_pos {

@@ -143,6 +143,32 @@ segments_that_follow_are_one_gap(void **state)
 	    "up x 10 41-50 5-5 1005 spool-full\n");
 }
 
+/* There may be more of a segment, and what was before it. */
+static void
+what_is_skipped_adds_up(void **state)
+{
+	struct ledger_gap g = { .upstream = "up", .edge = "x",
+		.reason = ST_SKIPPED, .samples = 10, .from_s = 51, .to_s = 60,
+		.removed_s = 1000, .first = 6, .last = 6 };
+	struct seen s;
+
+	(void)state;
+	add("up", "x", 6);
+	assert_int_equal(ledger_add(ledger, &g), ST_OK);
+	assert_int_equal(ledger_add(ledger, &g), ST_OK);
+	g.first = g.last = 5;
+	g.from_s = 41;
+	assert_int_equal(ledger_add(ledger, &g), ST_OK);
+	g.first = g.last = 2;
+	assert_int_equal(ledger_add(ledger, &g), ST_OK);
+	assert_int_equal(ledger_write(ledger), ST_OK);
+	reopen();
+	s = look();
+	assert_string_equal(s.text, "up x 10 51-60 6-6 1006 spool-full\n"
+	    "up x 30 41-60 5-6 1000 skipped\n"
+	    "up x 10 41-60 2-2 1000 skipped\n");
+}
+
 static void
 it_is_bounded_and_loses_no_count(void **state)
 {
@@ -234,6 +260,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(what_is_written_is_read),
 		T(segments_that_follow_are_one_gap),
+		T(what_is_skipped_adds_up),
 		T(it_is_bounded_and_loses_no_count),
 		T(a_write_that_fails_is_made_up_for),
 		T(damage_does_not_pass),

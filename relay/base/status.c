@@ -38,6 +38,8 @@ status_from_errno(int err, enum status other)
 	case ENOENT:
 		return ST_MISSING;
 	case ENOMEM:
+	case EMFILE:	/* passes likewise */
+	case ENFILE:
 		return ST_NO_MEMORY;
 	default:
 		return other;

@@ -44,7 +44,7 @@ struct flow_part {
 struct flow {
 	struct flow *same;		/* in the bucket */
 	uint64_t edge;			/* hash_lasting() of its name */
-	uint32_t weight;		/* 0: not looked for yet */
+	uint32_t weight;		/* 0: it has never had a unit */
 	struct flow_part part[PACER_CLASSES];
 	int64_t seen_ms;		/* wall clock of the last record */
 	int64_t used_at;		/* clock_mono */

@@ -228,7 +228,7 @@ forwarder_go_on(struct forwarder *f)
 	ahead = f->ahead[SUPPLY_LOG] + f->ahead[SUPPLY_REST];
 	metric_group_set(f->metrics, METRIC_UP_READ_AHEAD, ahead);
 	atomic_store(&f->drained, f->caught_up && ahead == 0 &&
-	    !supply_owes(f->supply));
+	    f->flows.n_parked == 0 && !supply_owes(f->supply));
 	/* what waits for better times waits in the log */
 	if (f->draining && idle(f) && !f->more_posted &&
 	    !supply_is_skipping(f->supply))

@@ -91,6 +91,13 @@ points_of_counts(struct prw_counts n)
 	return (int64_t)(n.samples + n.histograms + n.exemplars);
 }
 
+/* Of a unit, in f->ahead. */
+static inline uint32_t
+points_ahead(const struct unit *u)
+{
+	return u->kept ? 0 : u->points;
+}
+
 /* ---- gate.c --------------------------------------------------------------------- */
 
 bool gate_is_open(const struct forwarder *);

@@ -48,7 +48,7 @@ is_hungry(const struct flow *o, void *arg)
 {
 	const struct who *w = arg;
 
-	return !o->parked && o->seen_ms >= w->since_ms &&
+	return o->weight && !o->parked && o->seen_ms >= w->since_ms &&
 	    points_of(w->f, o, SUPPLY_LOG) == 0 &&
 	    !(w->f->opts.order == FORWARD_STRICT &&
 	    supply_owes_edge(w->f->supply, o->edge));
@@ -268,7 +268,7 @@ pile_up(struct flow *o, void *arg)
 		return;
 	while ((u = unit_list_pop(&p->queue)) != NULL) {
 		p->points -= u->points;
-		pile->f->ahead[u->source] -= u->points;
+		pile->f->ahead[u->source] -= points_ahead(u);
 		u->next = pile->first;
 		pile->first = u;
 	}
@@ -292,7 +292,7 @@ pile_back(struct pile *pile)
 		unit_list_push(&one, u);
 		unit_list_put_first(&o->part[PACER_LIVE].queue, &one);
 		o->part[PACER_LIVE].points += u->points;
-		f->ahead[u->source] += u->points;
+		f->ahead[u->source] += points_ahead(u);
 		flow_settle(&f->flows, o);
 	}
 }
@@ -314,6 +314,8 @@ intake_jump(struct forwarder *f)
 		return;
 	}
 	flows_each(&f->flows, pile_up, &pile);
+	if (!pile.first)
+		return;		/* what has begun to go, and nothing else */
 	if (!supply_put_back_all(f->supply, pile.first)) {
 		pile_back(&pile);
 		return;

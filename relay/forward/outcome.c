@@ -51,7 +51,7 @@ leave_all_but_one(struct forwarder *f, struct flow *o, enum pacer_class c)
 		enum supply_source source = u->source;
 
 		next = u->next;
-		points = u->points;
+		points = points_ahead(u);
 		if (next && !kept && !u->from && supply_put_back(f->supply, &u)) {
 			f->ahead[source] -= points;
 			continue;
@@ -61,11 +61,12 @@ leave_all_but_one(struct forwarder *f, struct flow *o, enum pacer_class c)
 	}
 	for (u = kept; u; u = next) {
 		next = u->next;
+		/* or edges that are parked would leave no room for others */
+		f->ahead[u->source] -= points_ahead(u);
+		u->kept = u->busy = true;
 		unit_list_push(&o->part[c].queue, u);
 		o->part[c].points += u->points;
 	}
-	if (kept)
-		kept->busy = true;
 }
 
 /* Refused again and again, while others were not. */
@@ -107,19 +108,24 @@ park(struct forwarder *f, struct flow *o, enum pacer_class c, int64_t wait_ns,
 }
 
 static void
-unpark(struct forwarder *f, struct flow *o, struct bytes edge)
+go_on_with(struct forwarder *f, struct flow *o)
 {
-	char name[300];
-
-	o->refused = 0;
-	if (!o->parked)
-		return;
 	o->parked = o->probing = false;
 	backoff_reset(&o->backoff);
 	show_parked(f, -1);
 	/* a sweep that is under way may have passed what is the oldest of it */
 	o->left_in = supply_sweep(f->supply);
 	supply_sweep_again(f->supply);
+}
+
+static void
+unpark(struct forwarder *f, struct flow *o, struct bytes edge)
+{
+	char name[300];
+
+	if (o->parked)
+		go_on_with(f, o);
+	o->refused = 0;
 	if (o->told)
 		log_info("edge-resumed", "upstream=%s edge=%s", f->opts.name,
 		    log_quote(edge, name, sizeof(name)));
@@ -149,7 +155,7 @@ outcome_take_back(struct flow *o, void *arg)
 		enum supply_source source = u->source;
 
 		next = u->next;
-		points = u->points;
+		points = points_ahead(u);
 		if (!kept && !u->from && supply_put_back(f->supply, &u)) {
 			f->ahead[source] -= points;
 			continue;
@@ -185,7 +191,7 @@ outcome_let_go(struct forwarder *f, struct lane *l)
 		lane_put_back(l);
 	} else {
 		while ((u = unit_list_pop(&l->sending)) != NULL) {
-			f->ahead[u->source] -= u->points;
+			f->ahead[u->source] -= points_ahead(u);
 			if (o->part[l->class].alone)
 				o->part[l->class].alone--;
 			if (u->source == SUPPLY_NONE)
@@ -195,6 +201,9 @@ outcome_let_go(struct forwarder *f, struct lane *l)
 		}
 		l->points = 0;
 		l->flow = NULL;
+		/* what it was tried with had no words in this protocol */
+		if (o->parked && flow_is_empty(o))
+			go_on_with(f, o);
 	}
 	buf_reset(&l->body, (size_t)1 << 20);
 	metric_group_add(f->metrics, METRIC_UP_LOST_STARTS,

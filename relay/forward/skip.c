@@ -209,6 +209,8 @@ skip_step(struct skip *s)
 
 	for (i = 0; i < READ_A_STEP; i++) {
 		st = s->o.owed->n ? spool_read(s->reader, &r) : ST_END;
+		if (st == ST_NO_MEMORY)
+			return ST_WAIT;
 		if (st == ST_END ||
 		    spool_pos_cmp(r.pos, s->o.end) >= 0)
 			return ST_END;

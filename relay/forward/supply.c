@@ -32,6 +32,7 @@
 #define BATCH_KEEP ((size_t)256 << 10)
 #define FREE_MAX 256
 #define PASS_A_TURN 256			/* records, before others have their turn */
+#define TRIES 100			/* for want of memory, before it is given up */
 
 /* Decoders that wait with what was left. */
 #define KEPT_MAX 64
@@ -79,8 +80,8 @@ struct supply {
 	bool fruitful;			/* something was taken in it */
 	bool resting;			/* no other, until told */
 	bool has_more;
+	unsigned failed;		/* tries to decode, for want of memory */
 	struct spool_pos sought;	/* all from there on was looked at */
-	bool put_back;			/* or not: something was added since */
 	struct spool_pos rewound;	/* for the record there, once */
 
 	struct out out[SUPPLY_SOURCES];
@@ -287,10 +288,11 @@ learn(struct supply *s, struct tap *p, struct tap_stream *t)
 	if (!tap_can_decode(t))
 		return;
 	u = unit_take(s);
-	if (!u)
-		return;		/* whoever needs the stream reads it again */
-	(void)tap_learn(p, t, u->batch);
-	unit_give(s, u);
+	/* without memory whoever needs the stream reads it again */
+	if (!u || tap_learn(p, t, u->batch) == ST_NO_MEMORY)
+		s->rewound = (struct spool_pos){ 0, 0 };
+	if (u)
+		unit_give(s, u);
 }
 
 /* Nothing in it is for this upstream. */
@@ -300,20 +302,31 @@ is_elsewhere(const struct supply *s, const struct unit *u)
 	return s->route && u->points == 0 && u->batch->n_metadata == 0;
 }
 
-/* NULL: it cannot be decoded, or there is nothing in it.  The unit is given. */
-static struct unit *
+/* ST_END: it cannot be decoded, or there is nothing in it.  ST_NO_MEMORY: not now; the
+ * stream is to be read again from the segment's start. */
+static enum status
 fill(struct supply *s, enum supply_source source, struct tap_stream *t,
-    struct unit *taken)
+    struct unit **out)
 {
+	struct unit *taken = unit_take(s);
 	struct tap *p = &s->tap[source];
 	const struct spool_record *r = &p->record;
 	struct batch_counts n;
 	uint64_t elsewhere;
+	enum status st;
 
-	if (tap_decode(p, t, taken->batch, &elsewhere) != ST_OK) {
+	if (!taken)
+		return ST_NO_MEMORY;
+	st = tap_decode(p, t, taken->batch, &elsewhere);
+	if (st != ST_OK)
 		unit_give(s, taken);
-		return NULL;
-	}
+	if (st == ST_NO_MEMORY && ++s->failed < TRIES)
+		return st;
+	s->failed = 0;
+	if (st == ST_NO_MEMORY)
+		tap_lost(p, st);
+	if (st != ST_OK)
+		return ST_END;
 	metric_group_add(s->metrics, METRIC_UP_ELSEWHERE, (int64_t)elsewhere);
 	n = batch_counts(taken->batch);
 	taken->source = source;
@@ -326,13 +339,14 @@ fill(struct supply *s, enum supply_source source, struct tap_stream *t,
 	taken->dict = dict_ref(decoder_dict(t->decoder));
 	taken->points = (uint32_t)(n.samples + n.histograms + n.exemplars);
 	taken->from = taken->part = 0;
-	taken->back = taken->busy = false;
+	taken->back = taken->busy = taken->kept = false;
 	if (is_elsewhere(s, taken)) {
 		unit_give(s, taken);
-		return NULL;
+		return ST_END;
 	}
 	link_unit(s, taken);
-	return taken;
+	*out = taken;
+	return ST_OK;
 }
 
 /* ---- the log ------------------------------------------------------------------------------- */
@@ -380,15 +394,33 @@ leave_log(struct supply *s, struct tap *p, struct tap_stream *t)
 	return true;
 }
 
+/* The record is out, or owed, or there was nothing in it. */
+static enum status
+take_log(struct supply *s, struct tap *p, struct tap_stream *t,
+    struct unit **out)
+{
+	enum status st = fill(s, SUPPLY_LOG, t, out);
+
+	if (st == ST_NO_MEMORY && !leave_log(s, p, t)) {
+		tap_unread(p);
+		return ST_WAIT;
+	}
+	if (st == ST_NO_MEMORY)
+		return ST_WAIT;
+	saw(s, p);
+	moved(s, p->record.next);
+	return st;
+}
+
 static enum status
 next_of_log(struct supply *s, struct unit **out)
 {
 	struct tap *p = &s->tap[SUPPLY_LOG];
 	struct tap_stream *t;
-	struct unit *u;
 	enum status st;
+	int passed;
 
-	for (;;) {
+	for (passed = 0; passed < PASS_A_TURN; passed++) {
 		/* of whom what is owed is, is not known */
 		if (s->strict && owed_has_edge(&s->owed, 0))
 			return ST_WAIT;
@@ -416,19 +448,12 @@ next_of_log(struct supply *s, struct unit **out)
 		case SUPPLY_TAKE:
 			break;
 		}
-		u = unit_take(s);
-		if (!u) {
-			tap_unread(p);
-			return ST_WAIT;
-		}
-		saw(s, p);
-		u = fill(s, SUPPLY_LOG, t, u);
-		moved(s, p->record.next);
-		if (u) {
-			*out = u;
-			return ST_OK;
-		}
+		st = take_log(s, p, t, out);
+		if (st != ST_END)
+			return st;
 	}
+	s->has_more = true;
+	return ST_WAIT;
 }
 
 bool
@@ -445,8 +470,8 @@ supply_jump(struct supply *s)
 	if (!owed_add(&s->owed, &span, false))
 		return false;
 	s->head = newest;
-	s->changed = s->put_back = true;
-	s->resting = false;
+	s->changed = true;
+	s->sweeping = s->resting = false;
 	if (newest.segment != p->segment)
 		(void)tap_seek(p, newest);
 	return true;
@@ -478,14 +503,13 @@ seek_rest(struct supply *s, struct spool_pos to)
 {
 	(void)tap_seek(&s->tap[SUPPLY_REST], to);
 	s->sought = to;
-	s->put_back = false;
 }
 
 /* A stretch may end where the next segment begins, behind its last record. */
 static void
 was_read(struct supply *s, struct spool_pos to)
 {
-	if (!s->put_back && owed_was_read(&s->owed, s->sought, to))
+	if (owed_was_read(&s->owed, s->sought, to))
 		s->changed = true;
 }
 
@@ -589,18 +613,24 @@ hand_over(struct supply *s, struct tap_stream *t)
 		give_state(l, t);
 }
 
-/* The record as a unit, if it can be had; it is not owed any more. */
-static struct unit *
+/* The record is out, or there was nothing in it, and is not owed any more. */
+static enum status
 take_rest(struct supply *s, struct tap *p, struct tap_stream *t,
-    struct cursor_owed *o, struct unit *u)
+    struct cursor_owed *o, struct unit **out)
 {
+	enum status st = fill(s, SUPPLY_REST, t, out);
+
+	if (st == ST_NO_MEMORY) {
+		s->rewound = (struct spool_pos){ 0, 0 };
+		seek_rest(s, p->record.pos);
+		return ST_WAIT;
+	}
 	if (o->stream == 0)
 		saw(s, p);
 	owed_shift(&s->owed, o, p->record.next, size_of(&p->record));
-	u = fill(s, SUPPLY_REST, t, u);
 	s->fruitful = s->changed = true;
 	hand_over(s, t);
-	return u;
+	return st;
 }
 
 /* The decoder of what was left, or the segment from its start, once. */
@@ -635,7 +665,6 @@ next_of_rest(struct supply *s, struct unit **out)
 	struct tap *p = &s->tap[SUPPLY_REST];
 	struct tap_stream *t;
 	struct cursor_owed *o;
-	struct unit *u;
 	enum status st;
 	int passed;
 
@@ -648,6 +677,9 @@ next_of_rest(struct supply *s, struct unit **out)
 		if (st == ST_NO_MEMORY)
 			return ST_WAIT;
 		if (st == ST_END) {
+			/* or that of a segment that has no end yet */
+			if (spool_reader_segment(p->reader) < s->head.segment)
+				return ST_END;
 			was_read(s, s->head);
 			end_sweep(s);
 			continue;
@@ -677,16 +709,9 @@ next_of_rest(struct supply *s, struct unit **out)
 		}
 		if (!can_be_had(s, p, t))
 			continue;
-		u = unit_take(s);
-		if (!u) {
-			tap_unread(p);
-			return ST_WAIT;
-		}
-		u = take_rest(s, p, t, o, u);
-		if (u) {
-			*out = u;
-			return ST_OK;
-		}
+		st = take_rest(s, p, t, o, out);
+		if (st != ST_END)
+			return st;
 	}
 	s->has_more = true;
 	return ST_WAIT;
@@ -794,8 +819,8 @@ supply_put_back_all(struct supply *s, struct unit *list)
 		(void)owed_add(&s->owed, &span, false);
 		supply_done(s, &u);
 	}
-	s->put_back = true;
-	s->resting = false;
+	/* what was added may lie behind where the sweep is, or around it */
+	s->sweeping = s->resting = false;
 	return true;
 }
 
@@ -1022,14 +1047,16 @@ uint64_t
 supply_backlog(const struct supply *s)
 {
 	struct spool_reader *r = s->tap[SUPPLY_LOG].reader;
-	uint64_t bytes = spool_backlog(r, s->head);
+	uint64_t bytes = spool_backlog(r, s->head), behind;
 	uint32_t i;
 
 	for (i = 0; i < s->owed.n; i++) {
 		const struct cursor_owed *o = &s->owed.list[i];
 
+		/* asked in this order, or what comes meanwhile is below zero */
+		behind = o->stream ? 0 : spool_backlog(r, o->to);
 		bytes += o->stream ? o->bytes :
-		    spool_backlog(r, o->from) - spool_backlog(r, o->to);
+		    spool_backlog(r, o->from) - behind;
 	}
 	return bytes + unit_bytes(&s->out[SUPPLY_LOG]) +
 	    unit_bytes(&s->out[SUPPLY_REST]);

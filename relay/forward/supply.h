@@ -47,7 +47,9 @@ struct unit {
 					   was read by the other source */
 	uint32_t points;		/* samples, histograms and exemplars */
 	bool back;			/* supply's: on its way back */
-	bool busy;			/* for whoever has it: in flight, or kept */
+	/* for whoever has it */
+	bool busy;			/* in flight, or kept: not what lag is told by */
+	bool kept;			/* of a parked edge: not counted as read ahead */
 	/* for whoever has it: one that is too large for a request goes in parts */
 	uint32_t from;			/* items that went already */
 	uint32_t part;			/* items of a request at most; 0: all */

@@ -84,8 +84,8 @@ stream_of(struct tap *p, uint32_t stream)
 	return &p->streams[stream];
 }
 
-static void
-tell_lost(struct tap *p, enum status st)
+void
+tap_lost(struct tap *p, enum status st)
 {
 	const struct spool_record *r = &p->record;
 
@@ -129,8 +129,8 @@ tap_read(struct tap *p, struct tap_stream **out)
 		if (st == ST_OK && r->stream >= STREAMS_MAX)
 			st = ST_BAD_RECORD;
 		if (st != ST_OK) {
-			if (st != ST_END)
-				tell_lost(p, st);
+			if (st != ST_END && st != ST_NO_MEMORY)
+				tap_lost(p, st);
 			return st;
 		}
 	}
@@ -180,7 +180,8 @@ tap_learn(struct tap *p, struct tap_stream *t, struct batch *b)
 		t->decoded++;
 		return ST_OK;
 	}
-	tell_lost(p, st);
+	if (st != ST_NO_MEMORY)
+		tap_lost(p, st);
 	decoder_free(&t->decoder);
 	return st;
 }
@@ -197,7 +198,8 @@ tap_decode(struct tap *p, struct tap_stream *t, struct batch *b,
 	st = route_batch(p->route, &t->route, decoder_dict(t->decoder), b,
 	    elsewhere);
 	if (st != ST_OK) {
-		tell_lost(p, st);
+		if (st != ST_NO_MEMORY)
+			tap_lost(p, st);
 		decoder_free(&t->decoder);
 	}
 	return st;

@@ -68,10 +68,13 @@ void tap_unread(struct tap *);
 /* Whether the record that was read can be decoded. */
 bool tap_can_decode(const struct tap_stream *);
 /* The record that was read, with what is not for this upstream taken out: so many points.
- * A failure was said; the stream is lost. */
+ * A failure but for ST_NO_MEMORY was said; the stream is lost. */
 enum status tap_decode(struct tap *, struct tap_stream *, struct batch *,
     uint64_t *elsewhere);
 /* Likewise, for its definitions alone. */
 enum status tap_learn(struct tap *, struct tap_stream *, struct batch *scratch);
+
+/* Says that the record that was read is lost, and counts it. */
+void tap_lost(struct tap *, enum status);
 
 #endif

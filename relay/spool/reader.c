@@ -252,7 +252,7 @@ read_view(struct spool_reader *r, struct spool_record *out)
 	if (st == ST_OK)
 		return st;
 	if (st == ST_NO_MEMORY)
-		return ST_END; /* again with the next wake */
+		return st;
 	if (atomic_load(&r->view->flags) & VIEW_GONE)
 		st = ST_MISSING;
 	else if (st != ST_MISSING && st != ST_DISK)
@@ -318,6 +318,12 @@ uint64_t
 spool_backlog(struct spool_reader *r, struct spool_pos pos)
 {
 	return shelf_backlog(r->readers->shelf, pos);
+}
+
+uint64_t
+spool_reader_segment(const struct spool_reader *r)
+{
+	return r->view ? r->view->number : r->after;
 }
 
 struct spool_pos

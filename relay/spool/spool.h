@@ -176,10 +176,12 @@ void spool_reader_free(struct spool_reader **);
  * only decode from its start), or at the oldest if that segment is gone
  * (ST_MISSING: something was lost; reading works all the same). */
 enum status spool_reader_seek(struct spool_reader *, struct spool_pos);
-/* ST_OK; ST_END: nothing more yet; ST_DAMAGED: a record fails its check: the rest of
+/* ST_OK; ST_END: nothing more yet; ST_NO_MEMORY: ask again; ST_DAMAGED: a record fails its check: the rest of
  * its segment is passed over by the next call (`out->pos` and `next` say what was
  * lost); ST_MISSING, ST_DISK: the same for a segment that cannot be read. */
 enum status spool_read(struct spool_reader *, struct spool_record *out);
+/* The number of the segment that it has come to. */
+uint64_t spool_reader_segment(const struct spool_reader *);
 /* Everything before pos is not needed any more by this reader. */
 void spool_reader_release(struct spool_reader *, struct spool_pos);
 /* Bytes between pos and the durable end. */

@@ -53,6 +53,7 @@ struct forwarder {
 	int held_http;
 	bool away;			/* not only asked too much */
 	uint64_t delivered;		/* requests */
+	double refusals;		/* share of the requests answered lately */
 	bool disorder;			/* it was said that it wants strict order */
 
 	bool proven;			/* the upstream speaks `proto` */

@@ -13,6 +13,8 @@
 #include "forward/verdict.h"
 
 #define PARK_AFTER 3			/* refusals in a row, while others pass */
+#define CHANCE 0.01			/* at most, that it was only its turn */
+#define REFUSALS_OF 32			/* requests, about */
 
 /* ---- edges that are refused alone ----------------------------------------------------- */
 
@@ -69,14 +71,26 @@ leave_all_but_one(struct forwarder *f, struct flow *o, enum pacer_class c)
 	}
 }
 
-/* Refused again and again, while others were not. */
+static void
+note_refusals(struct forwarder *f, bool refused)
+{
+	f->refusals += (refused - f->refusals) / REFUSALS_OF;
+}
+
+/* Refused again and again, while others were not; and not by chance, as it may be by an
+ * upstream that refuses many, of whomever. */
 static bool
 is_hopeless(struct forwarder *f, struct flow *o)
 {
+	double chance = 1;
+	unsigned i;
+
 	if (o->refused == 0 || f->delivered > o->others)
 		o->refused++;
 	o->others = f->delivered;
-	return o->parked || o->refused >= PARK_AFTER;
+	for (i = 0; i < o->refused && chance > CHANCE; i++)
+		chance *= f->refusals;
+	return o->parked || (o->refused >= PARK_AFTER && chance <= CHANCE);
 }
 
 static void
@@ -223,6 +237,7 @@ delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
 	int64_t all = points_of_counts(l->counts), taken = all;
 
 	f->delivered++;
+	note_refusals(f, false);
 	if (l->flow->refused && !l->flow->parked)
 		pacer_took_it(&f->pacer, clock_mono());
 	unpark(f, l->flow, dict_edge(l->sending.first->dict));
@@ -343,11 +358,14 @@ later(struct forwarder *f, struct lane *l, enum status st,
 {
 	struct flow *o = l->flow;
 	enum pacer_class c = l->class;
+	bool away;
 
 	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
 	lane_put_back(l);
 	if (!o->part[c].queue.first)
 		c = PACER_BACKLOG;	/* which it has become meanwhile */
+	if (a && !o->parked)
+		note_refusals(f, true);
 	if (a && is_hopeless(f, o)) {
 		pacer_never_mind(&f->pacer);
 		park(f, o, c, retry_after_ns, a->status);
@@ -355,8 +373,10 @@ later(struct forwarder *f, struct lane *l, enum status st,
 	}
 	if (o->parked)
 		park(f, o, c, 0, 0);
-	f->away = f->away || !a || (f->state == FWD_DOWN && a->status != 429);
-	if (f->state == FWD_DOWN)
+	/* one that limits may well do so twice in a row */
+	away = !a || (f->state == FWD_DOWN && a->status != 429);
+	f->away = f->away || away;
+	if (f->state == FWD_DOWN && away)
 		pacer_never_mind(&f->pacer);
 	else if (gate_is_open(f) && (st == ST_TIMEOUT || (a && (a->status == 429 ||
 	    a->status == 503))))

@@ -140,8 +140,9 @@ grow(struct pacer *p, int64_t now)
 	if (p->limit == 0 || !p->pressed)
 		return;
 	p->pressed = false;
-	if (seconds > 5)
-		seconds = 5;
+	/* a request that was taken proves no more than that */
+	if (seconds > 1)
+		seconds = 1;
 	step = p->limit > p->met * NEAR ? STEP_FAR : p->step;
 	if (p->limit < p->met * CUT * CUT)
 		step = STEP_FAR;

@@ -28,7 +28,7 @@
 #define POINTS_MAX 4000
 #define EDGES 100			/* at most; 8 of them in put_all() */
 #define EDGES_ALL 8
-#define REQUESTS 6000			/* of an edge */
+#define REQUESTS 40000			/* of an edge */
 #define PAD_MAX 60000
 
 /* ---- an upstream ------------------------------------------------------------------ */

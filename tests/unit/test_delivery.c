@@ -33,7 +33,7 @@ rig_with(enum forward_order order, unsigned points)
 	g->opts[0].max_samples = 10000;
 	g->opts[0].read_ahead_samples = 100000;
 	g->spool_opts.segment_bytes = 256 << 10;
-	g->spool_opts.size_bytes = 256 << 20;
+	g->spool_opts.size_bytes = (uint64_t)(sweep ? 2048 : 256) << 20;
 	g->receiver[0].after_ns = ROUND_TRIP;
 	rig_start(g);
 	return g;

@@ -40,6 +40,7 @@ points_of(const struct forwarder *f, const struct flow *o,
 
 struct who {
 	const struct forwarder *f;
+	enum supply_source source;
 	int64_t since_ms;
 };
 
@@ -49,8 +50,8 @@ is_hungry(const struct flow *o, void *arg)
 	const struct who *w = arg;
 
 	return o->weight && !o->parked && o->seen_ms >= w->since_ms &&
-	    points_of(w->f, o, SUPPLY_LOG) == 0 &&
-	    !(w->f->opts.order == FORWARD_STRICT &&
+	    points_of(w->f, o, w->source) == 0 &&
+	    !(w->source == SUPPLY_LOG && w->f->opts.order == FORWARD_STRICT &&
 	    supply_owes_edge(w->f->supply, o->edge));
 }
 
@@ -71,7 +72,7 @@ static bool
 others_are_hungry(struct forwarder *f, enum supply_source source,
     int64_t wall_ms)
 {
-	struct who w = { f, wall_ms - HUNGRY_MS };
+	struct who w = { f, source, wall_ms - HUNGRY_MS };
 	bool some;
 
 	if (f->hungry[source] == HUNGRY_UNKNOWN) {
@@ -103,7 +104,8 @@ wants(void *arg, enum supply_source source, uint64_t edge, int64_t wall_ms)
 		return SUPPLY_WAIT;
 	if (ahead < room / 2 || points_of(f, o, source) < room / f->flows.n)
 		return SUPPLY_TAKE;
-	if (!others_are_hungry(f, source, wall_ms))
+	if (supply_is_crowded(f->supply) ||
+	    !others_are_hungry(f, source, wall_ms))
 		return SUPPLY_WAIT;
 	if (source == SUPPLY_REST)
 		o->left_in = sweep;

@@ -700,7 +700,9 @@ next_of_rest(struct supply *s, struct unit **out)
 				pass(s, p, t);
 				continue;
 			}
-			/* FALLTHROUGH */
+			/* there is room again when some of it has gone */
+			end_sweep(s);
+			return ST_WAIT;
 		case SUPPLY_WAIT:
 			tap_unread(p);
 			return ST_WAIT;
@@ -755,6 +757,12 @@ bool
 supply_owes_edge(const struct supply *s, uint64_t edge)
 {
 	return s->owed.n && owed_has_edge(&s->owed, edge);
+}
+
+bool
+supply_is_crowded(const struct supply *s)
+{
+	return s->owed.n > OWED_MAX / 2;
 }
 
 bool

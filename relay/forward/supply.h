@@ -139,6 +139,8 @@ void supply_sweep_again(struct supply *);
  * of edges not known). */
 bool supply_owes(const struct supply *);
 bool supply_owes_edge(const struct supply *, uint64_t edge);
+/* Half of the room for what is left is taken: what need not be left should not be. */
+bool supply_is_crowded(const struct supply *);
 bool supply_owes_any(const struct supply *, bool (*fn)(void *, uint64_t edge),
     void *arg);
 /* Writes down what changed since the last time (survives the process): at once, but where

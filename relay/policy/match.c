@@ -2,30 +2,26 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "policy/match.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/utf8.h"
+#include "policy/regex.h"
 
 #define TEXT_MAX 8192			/* bytes of a selector */
 #define TESTS_MAX 64			/* in a selector */
-#define EFFORT 100000			/* match limit: steps of backtracking */
-#define HEAP_KIB 1024
 
 enum test_kind { TEST_EQUAL, TEST_UNEQUAL, TEST_LIKE, TEST_UNLIKE };
 
 struct test {
 	enum test_kind kind;
 	struct bytes name, value;	/* in the match's text */
-	pcre2_code *expression;		/* owned; LIKE, UNLIKE */
+	struct regex *expression;	/* owned; LIKE, UNLIKE */
 };
 
 struct match {
-	pcre2_match_data *data;		/* owned */
-	pcre2_match_context *limits;	/* owned */
+	struct regex_room *room;	/* owned */
 	uint32_t n;
 	struct test tests[TESTS_MAX];
 	char *next;			/* free room in text */
@@ -152,13 +148,9 @@ quoted(struct parse *p, struct bytes *out)
 static bool
 compile(struct parse *p, struct test *t)
 {
-	size_t at;
-	int error;
+	const char *wrong = regex_new(t->value, &t->expression);
 
-	t->expression = pcre2_compile(t->value.p, t->value.n, PCRE2_ANCHORED |
-	    PCRE2_ENDANCHORED | PCRE2_UTF | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY |
-	    PCRE2_NEVER_BACKSLASH_C, &error, &at, NULL);
-	return t->expression || refuse(p, "an expression is not well formed");
+	return !wrong || refuse(p, wrong);
 }
 
 static bool
@@ -254,9 +246,8 @@ match_free(struct match **taken)
 	if (!m)
 		return;
 	for (i = 0; i < m->n; i++)
-		pcre2_code_free(m->tests[i].expression);
-	pcre2_match_data_free(m->data);
-	pcre2_match_context_free(m->limits);
+		regex_free(&m->tests[i].expression);
+	regex_room_free(&m->room);
 	free(m);
 }
 
@@ -273,14 +264,11 @@ match_parse(const char *text, struct match **out)
 	if (!p.match)
 		return "memory is out";
 	p.match->next = p.match->text;
-	p.match->data = pcre2_match_data_create(1, NULL);
-	p.match->limits = pcre2_match_context_create(NULL);
-	if (!p.match->data || !p.match->limits) {
+	p.match->room = regex_room_new();
+	if (!p.match->room) {
 		match_free(&p.match);
 		return "memory is out";
 	}
-	(void)pcre2_set_match_limit(p.match->limits, EFFORT);
-	(void)pcre2_set_heap_limit(p.match->limits, HEAP_KIB);
 	if (!selector(&p)) {
 		match_free(&p.match);
 		return p.wrong;
@@ -302,13 +290,6 @@ value_of(const struct label *labels, uint32_t n, struct bytes name)
 	return BYTES_LIT("");
 }
 
-static bool
-like(const struct match *m, const struct test *t, struct bytes value)
-{
-	return pcre2_match(t->expression, value.n ? value.p :
-	    (const uint8_t *)"", value.n, 0, 0, m->data, m->limits) >= 0;
-}
-
 bool
 match_labels(const struct match *m, const struct label *labels, uint32_t n)
 {
@@ -318,7 +299,7 @@ match_labels(const struct match *m, const struct label *labels, uint32_t n)
 		const struct test *t = &m->tests[i];
 		struct bytes v = value_of(labels, n, t->name);
 		bool same = t->kind < TEST_LIKE ? bytes_eq(v, t->value) :
-		    like(m, t, v);
+		    regex_match(t->expression, m->room, v) == REGEX_YES;
 
 		if (same != (t->kind == TEST_EQUAL || t->kind == TEST_LIKE))
 			return false;

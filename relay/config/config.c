@@ -384,30 +384,23 @@ static enum status
 fill_edges(struct load *l)
 {
 	struct config *c = l->c;
-	struct forward_weight *w;
+	struct edge_policy *p;
 	enum status st;
 	void *room;
 	size_t i;
 
-	st = take_sections(l, "edge", sizeof(*c->edges), &room, &c->n_edges);
+	st = take_sections(l, "edge", sizeof(*p), &room, &c->policies.n);
 	if (st != ST_OK)
 		return st;
-	c->edges = room;
-	w = arena_take_array(c->memory, c->n_edges, sizeof(*w));
-	if (!w)
-		return ST_NO_MEMORY;
-	for (i = 0; i < c->n_edges && st == ST_OK; i++) {
-		st = fill_title(l, "edge", i, check_edges,
-		    &c->edges[i].pattern);
+	c->policies.item = p = room;
+	for (i = 0; i < c->policies.n && st == ST_OK; i++) {
+		st = fill_title(l, "edge", i, check_edges, &p[i].pattern);
 		if (st == ST_OK)
-			st = fill(l, "edge", i, &c->edges[i]);
-		w[i] = (struct forward_weight){ c->edges[i].pattern,
-			c->edges[i].weight };
+			st = fill(l, "edge", i, &p[i]);
 	}
-	for (i = 0; i < c->n_upstreams; i++) {
-		c->upstreams[i].forward.weights = w;
-		c->upstreams[i].forward.n_weights = c->n_edges;
-	}
+	c->ingest.policies = c->policies;
+	for (i = 0; i < c->n_upstreams; i++)
+		c->upstreams[i].forward.policies = c->policies;
 	return st;
 }
 

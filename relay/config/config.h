@@ -17,6 +17,7 @@
 #include "ingest/receive.h"
 #include "io/listener.h"
 #include "io/tls.h"
+#include "policy/edge.h"
 #include "spool/spool.h"
 
 struct arena;
@@ -48,12 +49,6 @@ struct config_upstream {
 	struct config_list edges, match;
 };
 
-/* Of edges whose names match; the first that does is meant. */
-struct config_edge {
-	const char *pattern;
-	uint32_t weight;
-};
-
 /* Everything that it points to lives and dies with it. */
 struct config {
 	unsigned workers;		/* 0: one per core */
@@ -68,8 +63,7 @@ struct config {
 	struct spool_opts spool;
 	struct config_upstream *upstreams;	/* at least one */
 	size_t n_upstreams;
-	struct config_edge *edges;
-	size_t n_edges;
+	struct edge_policies policies;
 	struct arena *memory;		/* owned: all of the above */
 };
 

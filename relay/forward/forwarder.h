@@ -19,6 +19,7 @@
 #include "http/client.h"
 #include "http/message.h"
 #include "io/loop.h"
+#include "policy/edge.h"
 #include "spool/disk.h"
 #include "spool/spool.h"
 
@@ -40,12 +41,6 @@ enum forward_order {
 	FORWARD_LIVE_FIRST,		/* what is newer than live_window goes at once */
 };
 
-/* Of edges whose names match (* ? [...]); the first that does counts, else 1. */
-struct forward_weight {
-	const char *pattern;
-	uint32_t weight;		/* times the share of others, not 0 */
-};
-
 enum forward_start {
 	FORWARD_OLDEST,		/* a new upstream gets all that the spool has */
 	FORWARD_NOW,
@@ -59,8 +54,7 @@ struct forward_opts {
 	enum forward_start start;
 	enum forward_order order;
 	int64_t live_window_ns;		/* what is older is backlog */
-	const struct forward_weight *weights;
-	size_t n_weights;
+	struct edge_policies policies;
 	struct pacer_opts pace;
 	bool relaxed;			/* backlog goes by series, not by scrape */
 	struct route_opts route;	/* what is for this upstream */

@@ -6,7 +6,6 @@
  * the log; it is read again, in sweeps, when it has room.                  */
 #include "forward/forwarder_priv.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,7 +13,6 @@
 
 #define READ_A_TURN 64			/* records, before others have their turn */
 #define HUNGRY_MS 60000			/* whoever sent since may send soon */
-#define EDGE_NAME_MAX 512		/* longer ones match nothing */
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
@@ -164,18 +162,9 @@ grow_old(struct flow *o, void *arg)
 static uint32_t
 weight_of(const struct forwarder *f, struct bytes edge)
 {
-	char name[EDGE_NAME_MAX + 1];
-	size_t i;
+	const struct edge_policy *p = edge_policy_of(&f->opts.policies, edge);
 
-	if (edge.n > EDGE_NAME_MAX)
-		return 1;
-	if (edge.n)
-		memcpy(name, edge.p, edge.n);
-	name[edge.n] = '\0';
-	for (i = 0; i < f->opts.n_weights; i++)
-		if (fnmatch(f->opts.weights[i].pattern, name, 0) == 0)
-			return f->opts.weights[i].weight;
-	return 1;
+	return p ? p->weight : 1;
 }
 
 /* In strict order what waits already is older than this. */

@@ -23,6 +23,8 @@
 
 struct edge {
 	struct edge *next;		/* in the bucket */
+	const struct edge_policy *policy;	/* borrowed; NULL: none */
+	struct session_opts opts;	/* the session's */
 	struct session *session;	/* owned */
 	struct metric_group *metrics;	/* owned */
 	uint32_t n_series;		/* as last told to the metrics */
@@ -114,6 +116,14 @@ sweep_due(void *arg)
 	loop_timer_start(h->sweep, SWEEP_NS);
 }
 
+/* What the edge may. */
+static void
+lay_down(const struct commit_homes *homes, struct bytes name, struct edge *e)
+{
+	e->policy = edge_policy_of(&homes->opts.policies, name);
+	e->opts = homes->opts.session;
+}
+
 static enum status
 edge_new(struct home *h, struct bytes name, struct edge **at)
 {
@@ -128,8 +138,11 @@ edge_new(struct home *h, struct bytes name, struct edge **at)
 		return ST_BUSY;
 	}
 	e = calloc(1, sizeof(*e));
-	st = e ? session_new(name, &homes->opts.session, homes->spool, &e->session) :
-	    ST_NO_MEMORY;
+	st = e ? ST_OK : ST_NO_MEMORY;
+	if (st == ST_OK) {
+		lay_down(homes, name, e);
+		st = session_new(name, &e->opts, homes->spool, &e->session);
+	}
 	if (st == ST_OK) {
 		e->metrics = metric_group_new(METRIC_SCOPE_EDGE, name);
 		if (!e->metrics)
@@ -320,7 +333,7 @@ encode(struct home *h, struct commit *c)
 		log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
 		    "max-series, or have the edge send fewer series\"",
 		    log_quote(bytes_str(c->edge), name, sizeof(name)),
-		    (unsigned)h->homes->opts.session.max_series);
+		    (unsigned)c->from->opts.max_series);
 		return st;
 	}
 	if (st != ST_OK && st != ST_END)

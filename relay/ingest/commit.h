@@ -16,13 +16,12 @@
 #include "base/status.h"
 #include "ingest/session.h"
 #include "io/loop.h"
+#include "policy/edge.h"
 #include "series/batch.h"
 #include "spool/spool.h"
 
 struct commit_homes;
 struct edge;
-
-#define EDGE_NAME_MAX 255
 
 struct commit {
 	/* set by the caller */
@@ -58,7 +57,8 @@ void commit_init(struct commit *);
 void commit_fini(struct commit *);
 
 struct commit_opts {
-	struct session_opts session;
+	struct session_opts session;	/* where an edge's policy says nothing */
+	struct edge_policies policies;
 	size_t max_edges;		/* in all */
 	size_t batch_bytes;		/* at most, of a batch */
 };

@@ -464,6 +464,7 @@ ingest_new(const struct ingest_opts *opts, struct spool *spool,
 		.session.max_labels = opts->max_labels,
 		.session.max_label_bytes = opts->max_label_bytes,
 		.session.max_series = opts->max_series,
+		.policies = opts->policies,
 		.max_edges = opts->max_edges,
 		.batch_bytes = opts->max_request_bytes * BATCH_FACTOR,
 	};

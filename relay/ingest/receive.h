@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "http/server.h"
+#include "policy/edge.h"
 
 struct ingest;
 struct spool;
@@ -30,6 +31,7 @@ struct ingest_opts {
 	size_t max_label_bytes;		/* of a name or a value */
 	uint32_t max_series;		/* of an edge, in a segment */
 	int64_t retry_after_ns;		/* Retry-After is this, +-50 % */
+	struct edge_policies policies;
 };
 
 /* Built by the daemon before the loops run.  loops are the workers'; spool is

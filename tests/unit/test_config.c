@@ -94,14 +94,16 @@ edges_by_pattern(void **state)
 	    "edge \"site-*\" { weight = 5 }\n"
 	    "edge \"[ab]?\" { }\n"
 	    "upstream central { url = \"http://store.example:9009/push\" }\n");
-	const struct forward_opts *f = &c->upstreams[0].forward;
+	const struct edge_policy *p = c->policies.item;
 
 	(void)state;
-	assert_int_equal(f->n_weights, 2);
-	assert_string_equal(f->weights[0].pattern, "site-*");
-	assert_int_equal(f->weights[0].weight, 5);
-	assert_string_equal(f->weights[1].pattern, "[ab]?");
-	assert_int_equal(f->weights[1].weight, 1);
+	assert_int_equal(c->policies.n, 2);
+	assert_string_equal(p[0].pattern, "site-*");
+	assert_int_equal(p[0].weight, 5);
+	assert_string_equal(p[1].pattern, "[ab]?");
+	assert_int_equal(p[1].weight, 1);
+	assert_ptr_equal(c->ingest.policies.item, p);
+	assert_ptr_equal(c->upstreams[0].forward.policies.item, p);
 	config_free(&c);
 	load_bad("listen edge { address = \"[::]:9201\" }\n"
 	    "edge a { weight = 0 }\n", ST_CONFIG,

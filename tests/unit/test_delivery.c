@@ -363,16 +363,17 @@ edges_take_turns(void **state)
 static void
 a_heavier_edge_gets_more(void **state)
 {
-	static const struct forward_weight weights[] = {
-		{ "[12]", 3 }, { "*", 1 } };
+	static const struct edge_policy policies[] = {
+		{ .pattern = "[12]", .weight = 3 },
+		{ .pattern = "*", .weight = 1 },
+	};
 	struct rig *g = rig_with(FORWARD_STRICT, 50);
 	struct receiver *r = &g->receiver[0];
 	int i, e, n[3] = { 0 };
 
 	(void)state;
 	rig_stop(g);
-	g->opts[0].weights = weights;
-	g->opts[0].n_weights = 2;
+	g->opts[0].policies = (struct edge_policies){ policies, 2 };
 	g->opts[0].pace.rate = 2000;
 	g->opts[0].pace.catch_up_milli = 1000000;
 	g->opts[0].max_samples = 200;

@@ -10,13 +10,6 @@
 
 #include "base/metric.h"
 
-/* One thread, so there is little for it to find, and it takes ten times as long. */
-#ifdef __SANITIZE_THREAD__
-#define SCHEDULES 10
-#else
-#define SCHEDULES 60
-#endif
-
 #define TICK (5 * CLOCK_S)		/* from one request of an edge to the next */
 #define ROUND_TRIP (50 * CLOCK_MS)
 
@@ -585,7 +578,7 @@ whatever_happens_nothing_is_lost(void **state)
 {
 	static const uint64_t failed_once[] = { 140, 222, 613 };
 	const char *one = getenv("RW_SEED");
-	uint64_t seed, n = sweep ? 5000 : SCHEDULES;
+	uint64_t seed, n = sweep ? SCHEDULES_ALL : SCHEDULES;
 	size_t i;
 
 	(void)state;

@@ -382,7 +382,7 @@ whatever_happens_nothing_else_is_lost(void **state)
 {
 	const char *one = getenv("RW_SEED");
 	static const uint64_t failed_once[] = { 224, 245 };
-	uint64_t seed, n = getenv("RW_SWEEP") ? 5000 : 60;
+	uint64_t seed, n = getenv("RW_SWEEP") ? SCHEDULES_ALL : SCHEDULES;
 	size_t i;
 
 	(void)state;

@@ -31,6 +31,15 @@
 #define REQUESTS 40000			/* of an edge */
 #define PAD_MAX 60000
 
+/* How many a test of random schedules runs, and a sweep of them.  One thread, so there is
+ * little for TSan to find, and with it they take fifteen times as long. */
+#ifdef __SANITIZE_THREAD__
+#define SCHEDULES 10
+#else
+#define SCHEDULES 60
+#endif
+#define SCHEDULES_ALL 5000
+
 /* ---- an upstream ------------------------------------------------------------------ */
 
 struct receiver {

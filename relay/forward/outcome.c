@@ -42,26 +42,37 @@ unwind(struct flow *o)
 	return all;
 }
 
-/* One unit is kept, that which is tried; what there is no room to owe stays, too. */
-static void
-leave_all_but_one(struct forwarder *f, struct flow *o, enum pacer_class c)
+/* What waits of it is owed from now on, the newest first; but what there is no room to
+ * owe is kept, and with `but_one` the oldest.  Those, the oldest first. */
+static struct unit *
+give_back(struct forwarder *f, struct flow *o, bool but_one)
 {
-	struct unit *newest = unwind(o), *kept = NULL, *u, *next;
+	struct unit *kept = NULL, *u, *next;
 	uint32_t points;
 
-	for (u = newest; u; u = next) {
+	for (u = unwind(o); u; u = next) {
 		enum supply_source source = u->source;
 
 		next = u->next;
 		points = points_ahead(u);
-		if (next && !kept && !u->from && supply_put_back(f->supply, &u)) {
+		if ((next || !but_one) && !kept && !u->from &&
+		    supply_put_back(f->supply, &u)) {
 			f->ahead[source] -= points;
 			continue;
 		}
 		u->next = kept;
 		kept = u;
 	}
-	for (u = kept; u; u = next) {
+	return kept;
+}
+
+/* One unit is kept, that which is tried. */
+static void
+leave_all_but_one(struct forwarder *f, struct flow *o, enum pacer_class c)
+{
+	struct unit *u, *next;
+
+	for (u = give_back(f, o, true); u; u = next) {
 		next = u->next;
 		/* or edges that are parked would leave no room for others */
 		f->ahead[u->source] -= points_ahead(u);
@@ -161,23 +172,10 @@ outcome_try_parked(struct flow *o, void *arg)
 void
 outcome_take_back(struct flow *o, void *arg)
 {
-	struct unit *newest = unwind(o), *kept = NULL, *u, *next;
 	struct forwarder *f = arg;
-	uint32_t points;
+	struct unit *u, *next;
 
-	for (u = newest; u; u = next) {
-		enum supply_source source = u->source;
-
-		next = u->next;
-		points = points_ahead(u);
-		if (!kept && !u->from && supply_put_back(f->supply, &u)) {
-			f->ahead[source] -= points;
-			continue;
-		}
-		u->next = kept;
-		kept = u;
-	}
-	for (u = kept; u; u = next) {
+	for (u = give_back(f, o, false); u; u = next) {
 		next = u->next;
 		unit_list_push(&o->part[PACER_BACKLOG].queue, u);
 		o->part[PACER_BACKLOG].points += u->points;

@@ -112,6 +112,23 @@ files_unread(struct files *f)
 	f->unread = true;
 }
 
+const char *
+files_hidden(struct files *f)
+{
+	const char *hidden = NULL;
+	struct file *one;
+	size_t i;
+
+	for (i = f->n; i-- > 0;) {
+		one = &f->file[i];
+		if (access(one->path, R_OK) == 0 || errno != EACCES)
+			continue;
+		one->seen = one->read = stamp_of(one->path);
+		hidden = one->path;
+	}
+	return hidden;
+}
+
 /* ---- contents ------------------------------------------------------------------ */
 
 /* 0 or errno. */

@@ -26,6 +26,10 @@ bool files_changed(struct files *);
 /* They do not, after all. */
 void files_unread(struct files *);
 
+/* For one who has become another user: a file that he may not read, or NULL.  What he
+ * sees of such a file counts as read: there is no use in reading it again. */
+const char *files_hidden(struct files *);
+
 /* The whole of a regular file is appended, into memory taken at once.  ST_SYSTEM or
  * ST_NO_MEMORY; `why` is strerror's word on it. */
 enum status files_read(const char *path, struct buf *out, const char **why);

@@ -792,6 +792,19 @@ look(void *arg)
 	loop_timer_start(t->look, TLS_LOOK_NS);
 }
 
+/* Root has read it for us. */
+static void
+warn_of_hidden(struct tls *t)
+{
+	const char *file = files_hidden(t->files);
+
+	if (file)
+		log_warn("tls-not-followed", "%s=%s file=%s hint=\"the relay's "
+		    "user may not read it: with a new one restart, or let the "
+		    "user's group read it\"", kind_of(t), t->opts.common.name,
+		    file);
+}
+
 enum status
 tls_follow(struct tls *t, struct loop *l)
 {
@@ -799,6 +812,7 @@ tls_follow(struct tls *t, struct loop *l)
 
 	if (st != ST_OK)
 		return st;
+	warn_of_hidden(t);
 	warn_of_age(t);
 	loop_timer_start(t->look, TLS_LOOK_NS);
 	return ST_OK;

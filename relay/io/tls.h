@@ -75,7 +75,7 @@ void tls_free(struct tls **);
 /* From now on this loop looks at the files every TLS_LOOK_NS.  When they have changed,
  * and have then stayed as they are for as long, they are read, and handshakes that begin
  * later go by them.  Files that will not do are told of in the log, once, and what was
- * read before stays. */
+ * read before stays; and so is now, if there is one that we may not read again. */
 #define TLS_LOOK_NS (INT64_C(2) * 1000000000)
 enum status tls_follow(struct tls *, struct loop *);
 

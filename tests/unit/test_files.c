@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -117,12 +119,52 @@ they_are_read_whole(void **state)
 	buf_fini(&b);
 }
 
+/* The exit status of who has become another, unless he was nobody special before. */
+static int
+find_hidden(struct files *f)
+{
+	if (geteuid() == 0 && (setgroups(0, NULL) == -1 || setgid(65534) == -1 ||
+	    setuid(65534) == -1))
+		return 1;
+	if (!files_hidden(f) || strcmp(files_hidden(f), "b") != 0)
+		return 2;
+	return files_changed(f) ? 3 : 0;
+}
+
+static void
+who_may_not_read_one_is_told(void **state)
+{
+	struct files *f;
+	pid_t child;
+	int how;
+
+	(void)state;
+	put("a", "1");
+	put("b", "1");
+	assert_int_equal(files_new(3, &f), ST_OK);
+	files_add(f, "a");
+	files_add(f, "nowhere");
+	files_add(f, "b");
+	assert_null(files_hidden(f));
+	assert_int_equal(chmod(".", 0755) + chmod("a", 0644), 0);
+	assert_int_equal(chmod("b", 0), 0);
+	child = fork();
+	assert_int_not_equal(child, -1);
+	if (child == 0)
+		_exit(find_hidden(f));
+	assert_int_equal(waitpid(child, &how, 0), child);
+	assert_int_equal(how, 0);
+	assert_true(files_changed(f) || files_changed(f));
+	files_free(&f);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changes_are_told_when_they_are_over),
 		cmocka_unit_test(they_are_read_whole),
+		cmocka_unit_test(who_may_not_read_one_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, enter_directory, leave_directory);

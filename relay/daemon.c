@@ -4,6 +4,9 @@
  * The only place with the whole picture.  Threads: this one (signals, admin pages),
  * one a worker, one for the spool, one an upstream.
  *
+ * Starting as root: what only root may do comes first, that is to bind addresses and to
+ * read keys; all else is done as the user who serves, such as to open the spool.
+ *
  * Stopping (SIGTERM, SIGINT): no new connections and requests; requests under way are
  * answered; then each upstream is given what is left to give while it takes it; then
  * cursors are synced and everything ends, after `stop-timeout` at the latest.  */
@@ -28,6 +31,7 @@
 #include "forward/forwarder.h"
 #include "http/server.h"
 #include "ingest/receive.h"
+#include "io/confine.h"
 #include "io/listener.h"
 #include "io/loop.h"
 #include "io/tls.h"
@@ -199,7 +203,7 @@ tls_failed(const char *kind, const char *name, enum status st,
 }
 
 static enum status
-open_tls(struct daemon *d)
+open_listen_tls(struct daemon *d)
 {
 	const struct tls_server_opts *to;
 	struct tls_fault fault;
@@ -214,8 +218,6 @@ open_tls(struct daemon *d)
 		if (to->common.n_certificates == 0)
 			continue;
 		st = tls_server_new(to, &d->tls[i], &fault);
-		if (st == ST_OK)
-			st = tls_follow(d->tls[i], d->main);
 		if (st != ST_OK)
 			return tls_failed("listen", to->common.name, st,
 			    &fault);
@@ -223,22 +225,64 @@ open_tls(struct daemon *d)
 	return st;
 }
 
-/* Binds each section once; its workers' sockets are clones. */
 static enum status
-open_listeners(struct daemon *d)
+open_upstream_tls(struct daemon *d)
+{
+	const struct config_upstream *cu;
+	struct tls_fault fault;
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < d->n_upstreams && st == ST_OK; i++) {
+		cu = &d->config->upstreams[i];
+		if (!cu->forward.url.tls)
+			continue;
+		st = tls_client_new(&cu->tls, &d->upstreams[i].tls, &fault);
+		if (st != ST_OK)
+			return tls_failed("upstream", cu->forward.name, st,
+			    &fault);
+	}
+	return st;
+}
+
+/* As the user who will read what has changed. */
+static enum status
+follow_tls(struct daemon *d)
+{
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < d->config->n_listens && st == ST_OK; i++)
+		if (d->tls[i])
+			st = tls_follow(d->tls[i], d->main);
+	for (i = 0; i < d->n_upstreams && st == ST_OK; i++)
+		if (d->upstreams[i].tls)
+			st = tls_follow(d->upstreams[i].tls, d->main);
+	return st;
+}
+
+/* A socket's file belongs to who has made it. */
+static bool
+is_file(const struct listener_opts *lo)
+{
+	return strncmp(lo->address, "unix:", 5) == 0;
+}
+
+/* Binds each section once, of those with files or of the others; its workers' sockets
+ * are clones. */
+static enum status
+open_listeners(struct daemon *d, bool files)
 {
 	size_t n_workers = workers_count(d->workers), i, w;
 	struct listener_opts lo;
 	enum status st;
 
-	d->n_gates = d->config->n_listens * n_workers;
-	d->gates = calloc(d->n_gates, sizeof(*d->gates));
-	if (!d->gates)
-		return ST_NO_MEMORY;
 	for (i = 0; i < d->config->n_listens; i++) {
 		struct gate *first = &d->gates[i * n_workers];
 
 		lo = d->config->listens[i].listener;
+		if (is_file(&lo) != files)
+			continue;
 		lo.fd = passed_fd(lo.name);
 		st = listener_open(&lo, &first->listener);
 		for (w = 1; w < n_workers && st == ST_OK; w++)
@@ -305,19 +349,6 @@ open_ingest(struct daemon *d)
 }
 
 static enum status
-open_upstream_tls(struct daemon *d, struct upstream *u,
-    const struct tls_client_opts *to)
-{
-	struct tls_fault fault;
-	enum status st = tls_client_new(to, &u->tls, &fault);
-
-	if (st == ST_OK)
-		st = tls_follow(u->tls, d->main);
-	return st == ST_OK ? st : tls_failed("upstream", to->common.name, st,
-	    &fault);
-}
-
-static enum status
 open_upstreams(struct daemon *d)
 {
 	struct config *c = d->config;
@@ -327,18 +358,12 @@ open_upstreams(struct daemon *d)
 	if (c->n_upstreams == 0)
 		log_warn("no-upstream", "hint=\"requests are stored until the "
 		    "spool is full; add an upstream section\"");
-	d->upstreams = calloc(c->n_upstreams + 1, sizeof(*d->upstreams));
-	if (!d->upstreams)
-		return ST_NO_MEMORY;
-	for (i = 0; i < c->n_upstreams; i++) {
+	for (i = 0; i < d->n_upstreams; i++) {
 		struct upstream *u = &d->upstreams[i];
 		struct forward_opts fo = c->upstreams[i].forward;
 
-		d->n_upstreams++;
 		fo.user_agent = "rwrelay/" PACKAGE_VERSION;
 		st = loop_new(fo.name, &u->loop);
-		if (st == ST_OK && fo.url.tls)
-			st = open_upstream_tls(d, u, &c->upstreams[i].tls);
 		fo.tls = u->tls;
 		if (st == ST_OK)
 			st = forwarder_new(&fo, d->spool, &disk_posix,
@@ -354,28 +379,35 @@ open_upstreams(struct daemon *d)
 }
 
 static enum status
-open_admin(struct daemon *d)
+bind_admin(struct daemon *d, bool file)
 {
 	const struct listener_opts *lo = &d->config->admin.listener;
+	enum status st;
+
+	if (!lo->address || is_file(lo) != file)
+		return ST_OK;
+	st = listener_open(lo, &d->admin_listener);
+	if (st != ST_OK)
+		log_error("listen-failed", "listen=admin address=%s reason=%s",
+		    lo->address, status_info(st)->word);
+	return st;
+}
+
+static enum status
+open_admin(struct daemon *d)
+{
 	struct http_server_opts so = d->config->http;
 	enum status st;
 
-	if (!lo->address)
+	if (!d->admin_listener)
 		return ST_OK;
 	so.routes = pages_routes(&so.n_routes);
 	so.max_connections = 64;
 	so.max_body_bytes = 0;
 	so.count = false;
 	st = http_server_new(d->main, &so, &d->admin);
-	if (st == ST_OK)
-		st = listener_open(lo, &d->admin_listener);
-	if (st == ST_OK)
-		st = listener_start(d->admin_listener, d->main, accepted,
-		    d->admin);
-	if (st != ST_OK)
-		log_error("listen-failed", "listen=admin address=%s reason=%s",
-		    lo->address, status_info(st)->word);
-	return st;
+	return st == ST_OK ? listener_start(d->admin_listener, d->main,
+	    accepted, d->admin) : st;
 }
 
 static enum status
@@ -447,16 +479,54 @@ open_control(struct daemon *d)
 }
 
 static enum status
+make_room(struct daemon *d)
+{
+	enum status st = workers_new(d->config->workers, &d->workers);
+
+	if (st != ST_OK)
+		return st;
+	d->n_gates = d->config->n_listens * workers_count(d->workers);
+	d->gates = calloc(d->n_gates, sizeof(*d->gates));
+	if (!d->gates)
+		return ST_NO_MEMORY;
+	d->upstreams = calloc(d->config->n_upstreams + 1,
+	    sizeof(*d->upstreams));
+	if (!d->upstreams)
+		return ST_NO_MEMORY;
+	d->n_upstreams = d->config->n_upstreams;
+	return ST_OK;
+}
+
+/* What may take root. */
+static enum status
+reserve(struct daemon *d)
+{
+	enum status st = open_listen_tls(d);
+
+	if (st == ST_OK)
+		st = open_upstream_tls(d);
+	if (st == ST_OK)
+		st = open_listeners(d, false);
+	return st == ST_OK ? bind_admin(d, false) : st;
+}
+
+static enum status
 build(struct daemon *d)
 {
 	enum status st;
 
 	/* addresses first: a second daemon by mistake ends here */
-	st = workers_new(d->config->workers, &d->workers);
+	st = make_room(d);
 	if (st == ST_OK)
-		st = open_tls(d);
+		st = reserve(d);
 	if (st == ST_OK)
-		st = open_listeners(d);
+		st = confine(&d->config->confine);
+	if (st == ST_OK)
+		st = open_listeners(d, true);
+	if (st == ST_OK)
+		st = bind_admin(d, true);
+	if (st == ST_OK)
+		st = follow_tls(d);
 	if (st == ST_OK)
 		st = open_spool(d);
 	if (st == ST_OK)

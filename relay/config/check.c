@@ -17,6 +17,7 @@
 #define DIRECTORY_LENGTH_MAX 2048
 #define EDGES_LENGTH_MAX 512
 #define SERVER_NAME_LENGTH_MAX 253
+#define USER_LENGTH_MAX 32
 
 #define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -30,6 +31,17 @@ check_name(const char *name)
 	    strspn(name, ALNUM "._-") != n)
 		return "a name is 1 to 64 letters, digits and . _ -, "
 		       "the first not a dot";
+	return NULL;
+}
+
+const char *
+check_user(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n > USER_LENGTH_MAX || *name == '-' ||
+	    strspn(name, ALNUM "._-") != n)
+		return "a user's name has at most 32 letters, digits and . _ -";
 	return NULL;
 }
 

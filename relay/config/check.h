@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 const char *check_name(const char *);		/* of a section */
+const char *check_user(const char *);		/* may be empty */
 const char *check_address(const char *);
 const char *check_admin_address(const char *);	/* may be empty: none */
 const char *check_control(const char *);	/* likewise */

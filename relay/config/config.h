@@ -15,6 +15,7 @@
 #include "forward/forwarder.h"
 #include "http/server.h"
 #include "ingest/receive.h"
+#include "io/confine.h"
 #include "io/listener.h"
 #include "io/tls.h"
 #include "policy/edge.h"
@@ -53,6 +54,7 @@ struct config_upstream {
 struct config {
 	unsigned workers;		/* 0: one per core */
 	enum log_level log_level;
+	struct confine_opts confine;
 	int64_t stop_timeout_ns;
 	struct http_server_opts http;	/* limits and timeouts; max_connections is
 					   for all workers together */

@@ -883,7 +883,8 @@ tell_open(const struct spool *s, enum status st)
 	static const char *const hint[ST__N] = {
 		[ST_LOCKED] = "another rwrelay uses this directory",
 		[ST_DENIED] = "the directory, and all in it, must belong to "
-		    "the user that the relay runs as, with mode 0750",
+		    "the user that the relay runs as (chown -R), with mode "
+		    "0750",
 		[ST_MISSING] = "the directory above it does not exist",
 		[ST_BAD_FORMAT] = "see the line before",
 		[ST_DISK] = "is it a directory, and does the disk work?",

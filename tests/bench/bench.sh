@@ -84,6 +84,7 @@ peak_kb() { awk '$1 == "VmHWM:" { print $2 }' "/proc/$1/status"; }
 
 start_rwrelay() {
 	cat >"$run/conf" <<-END
+		user = root
 		listen edge {
 			address = "127.0.0.1:$1"
 		}

@@ -202,10 +202,11 @@ class Load(Process):
 
 
 class Relay(Process):
-    """The daemon, with the smallest config that a test needs."""
+    """The daemon, with the smallest config that a test needs. It stays who
+    the test is, whose directories it uses, unless a user is given."""
 
     def __init__(self, case, name, upstreams, top="", listen="", spool="",
-                 upstream="", size="256M", scheme="http"):
+                 upstream="", size="256M", scheme="http", user="root"):
         self.scheme = scheme
         self.port, self.admin = free_port(), free_port()
         self.directory = case.path("%s.spool" % name)
@@ -213,7 +214,7 @@ class Relay(Process):
         self.control = case.path("%s.control" % name)
         os.makedirs(self.directory, exist_ok=True)
         with open(self.config, "w") as f:
-            f.write(top + "\n")
+            f.write('user = "%s"\n%s\n' % (user, top))
             f.write('listen edge {\n\taddress = "127.0.0.1:%d"\n%s\n}\n' %
                     (self.port, listen))
             f.write('admin {\n\taddress = "127.0.0.1:%d"\n\tcontrol = "%s"\n}\n' %

@@ -210,6 +210,7 @@ class Relay:
         """Writes its configuration, for the next start."""
         self.upstreams = [u[0] for u in upstreams]
         text = """\
+user = root
 listen edge {
 	address = "127.0.0.1:%d"
 }

@@ -123,6 +123,9 @@ what_is_not_said_is_as_usual(void **state)
 
 	(void)state;
 	assert_int_equal(c->workers, 0);
+	assert_string_equal(c->confine.user, "");
+	assert_true(c->confine.seccomp);
+	assert_false(c->confine.cores);
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
 	assert_int_equal(c->stop_timeout_ns, 25 * CLOCK_S);
 	assert_int_equal(c->http.max_connections, 20000);
@@ -177,6 +180,7 @@ every_directive_reaches_its_field(void **state)
 {
 	struct config *c = load_good(
 	    "workers = 3 log-level = debug max-connections = 7\n"
+	    "user = relay-1 seccomp = off core = yes\n"
 	    "max-request = 1M request-memory = 9M max-edges = 11\n"
 	    "max-series = 12k max-labels = 13 max-label-length = 14K\n"
 	    "retry-after = 15s idle-timeout = 16m header-timeout = 1700ms\n"
@@ -196,6 +200,9 @@ every_directive_reaches_its_field(void **state)
 	(void)state;
 	assert_int_equal(c->workers, 3);
 	assert_int_equal(c->log_level, LOG_LEVEL_DEBUG);
+	assert_string_equal(c->confine.user, "relay-1");
+	assert_false(c->confine.seccomp);
+	assert_true(c->confine.cores);
 	assert_int_equal(c->http.max_connections, 7);
 	assert_int_equal(c->ingest.max_request_bytes, 1 << 20);
 	assert_int_equal(c->http.max_body_bytes, 1 << 20);
@@ -504,6 +511,11 @@ struct bad {
 };
 
 static const struct bad bad_values[] = {
+	{ "user = 'a b'", ":1: directive user: value \"a b\": a user's name "
+	    "has at most 32 letters, digits and . _ -" },
+	{ "user = -x", ":1: directive user: value -x: a user's name has at most "
+	    "32 letters, digits and . _ -" },
+	{ "core = on", ":1: directive core: value on: allowed: no, yes" },
 	{ "workers = 65", ":1: directive workers: value 65: allowed: 0 to 64" },
 	{ "workers = -1", ":1: directive workers: value -1: allowed: 0 to 64" },
 	{ "workers = 1m", ":1: directive workers: value 1m: allowed: 0 to 64" },

@@ -82,18 +82,6 @@ trim(struct bytes b)
 	return b;
 }
 
-static bool
-visible_ascii(struct bytes b)
-{
-	size_t i;
-
-	for (i = 0; i < b.n; i++) {
-		if (b.p[i] <= ' ' || b.p[i] >= 0x7f)
-			return false;
-	}
-	return b.n > 0;
-}
-
 /* "HTTP/1.1" */
 static enum status
 parse_version(struct bytes b, unsigned *minor)
@@ -108,19 +96,6 @@ parse_version(struct bytes b, unsigned *minor)
 }
 
 /* ---- request line ---------------------------------------------------------------- */
-
-static bool
-host_ok(struct bytes host)
-{
-	size_t i;
-
-	for (i = 0; i < host.n; i++) {
-		if (host.p[i] <= ' ' || host.p[i] >= 0x7f ||
-		    strchr("/?#@,\\\"<>^`{|}", host.p[i]))
-			return false;
-	}
-	return true;
-}
 
 /* http://host/path?query: what stands before the path is as good as Host. */
 static bool
@@ -144,26 +119,21 @@ skip_authority(struct bytes *target)
 	target->p = host.p + i;
 	target->n = host.n - i;
 	host.n = i;
-	return host.n > 0 && host_ok(host);
+	return host.n > 0 && http_host_ok(host);
 }
 
 static enum status
 parse_target(struct bytes target, struct h1_head *out)
 {
-	bool found;
-
-	if (!visible_ascii(target) || memchr(target.p, '#', target.n))
-		return ST_BAD_REQUEST;
 	if (bytes_eq(target, BYTES_LIT("*")) &&
 	    bytes_eq(out->method, BYTES_LIT("OPTIONS"))) {
 		out->path = target;
 		return ST_OK;
 	}
-	if (target.p[0] != '/' && !skip_authority(&target))
+	if ((target.n == 0 || target.p[0] != '/') && !skip_authority(&target))
 		return ST_BAD_REQUEST;
-	out->path = cut_at(&target, '?', &found);
-	if (found)
-		out->query = target;
+	if (!http_path_split(target, &out->path, &out->query))
+		return ST_BAD_REQUEST;
 	if (out->path.n == 0)
 		out->path = BYTES_LIT("/");
 	return ST_OK;
@@ -320,7 +290,7 @@ read_host(const struct h1_head *h)
 	struct bytes host = { NULL, 0 };
 	size_t n = count_fields(h, "Host", &host);
 
-	if (n > 1 || (n == 0 && h->minor > 0) || !host_ok(host))
+	if (n > 1 || (n == 0 && h->minor > 0) || !http_host_ok(host))
 		return ST_BAD_REQUEST;
 	return ST_OK;
 }

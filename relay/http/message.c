@@ -43,6 +43,37 @@ http_value_ok(struct bytes b)
 }
 
 bool
+http_host_ok(struct bytes host)
+{
+	size_t i;
+
+	for (i = 0; i < host.n; i++) {
+		if (host.p[i] <= ' ' || host.p[i] >= 0x7f ||
+		    strchr("/?#@,\\\"<>^`{|}", host.p[i]))
+			return false;
+	}
+	return true;
+}
+
+bool
+http_path_split(struct bytes target, struct bytes *path, struct bytes *query)
+{
+	size_t i, mark = target.n;
+
+	for (i = 0; i < target.n; i++) {
+		if (target.p[i] <= ' ' || target.p[i] >= 0x7f ||
+		    target.p[i] == '#')
+			return false;
+		if (target.p[i] == '?' && mark == target.n)
+			mark = i;
+	}
+	*path = bytes_of(target.p, mark);
+	*query = mark == target.n ? (struct bytes){ NULL, 0 } :
+	    bytes_of(target.p + mark + 1, target.n - mark - 1);
+	return true;
+}
+
+bool
 http_same(struct bytes b, const char *word)
 {
 	return b.n == strlen(word) &&

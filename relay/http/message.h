@@ -30,6 +30,12 @@ bool http_same(struct bytes, const char *word);
 /* What may stand as a header's name (or a method), and as its value. */
 bool http_token_ok(struct bytes);
 bool http_value_ok(struct bytes);
+/* What may stand in Host and :authority (RFC 3986 3.2.2, and no user's name). */
+bool http_host_ok(struct bytes);
+/* "/path?query"; query.p NULL: there is none.  False if it has other than visible
+ * characters, or a fragment. */
+bool http_path_split(struct bytes target, struct bytes *path,
+    struct bytes *query);
 /* Retry-After (RFC 9110 10.2.3), seconds or a date, as ns from now; wall_ns is the time
  * that a date is compared with.  -1 if absent, malformed or in the past. */
 int64_t http_retry_after(struct bytes value, int64_t wall_ns);

@@ -185,6 +185,7 @@ open_server(struct daemon *d, struct gate *g, size_t worker,
 	so.n_routes = n;
 	so.count = true;
 	so.tls = tls;
+	so.http2 = cl->http2;
 	so.max_body_bytes = UINT64_MAX;	/* ingest's, which answers by protocol */
 	so.max_connections =
 	    (so.max_connections + d->n_gates - 1) / d->n_gates;

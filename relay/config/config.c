@@ -246,7 +246,7 @@ settle_listen(struct config_listen *cl)
 	o->n_certificates = cl->certificates.n;
 	o->key = cl->keys.item;
 	o->n_keys = cl->keys.n;
-	o->alpn = HTTP_SERVER_ALPN;
+	o->alpn = cl->http2 ? HTTP_SERVER_ALPN : HTTP_SERVER_ALPN_1;
 }
 
 static enum status

@@ -34,6 +34,7 @@ struct config_listen {
 	struct config_list paths;	/* beside those that always serve */
 	struct tls_server_opts tls;	/* without a certificate: plain */
 	struct config_list certificates, keys;
+	bool http2;			/* beside HTTP/1.1 */
 };
 
 struct config_admin {

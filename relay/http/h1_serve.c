@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "http/h1.h"
+#include "http/h2.h"
 #include "http/http_priv.h"
 
 #define DISCARD_MAX ((uint64_t)256 << 10)
@@ -37,6 +38,7 @@ struct session {
 	struct http_request *request;	/* owned; NULL in HEAD and DISCARD */
 	uint64_t received;		/* of the body */
 	bool driving;			/* drive() is on the stack */
+	bool fresh;			/* it may turn out to be HTTP/2 */
 	bool in_head;			/* a byte of it was there */
 	bool line_checked;
 	bool skipped;			/* an empty line before it */
@@ -215,6 +217,20 @@ take_head(struct http_conn *c, struct bytes text)
 	set_deadline(c, conn_opts(c)->body_timeout_ns);
 }
 
+/* Plain connections begin with HTTP/2's preface, or do not.  True if nothing is left
+ * to do here. */
+static bool
+look_for_h2(struct http_conn *c, struct bytes in)
+{
+	struct session *s = c->session;
+	enum status st = s->skipped ? ST_BAD_VERSION : h2_preface(in);
+
+	s->fresh = st == ST_WAIT && !c->ended;
+	if (st == ST_OK)
+		conn_become(c, &h2_proto);
+	return st == ST_OK || s->fresh;
+}
+
 /* True if there may be more to do. */
 static bool
 read_head(struct http_conn *c)
@@ -235,6 +251,8 @@ read_head(struct http_conn *c)
 		s->in_head = true;
 		set_deadline(c, conn_opts(c)->header_timeout_ns);
 	}
+	if (s->fresh && look_for_h2(c, in))
+		return false;
 	st = scan_head(c, in, &len);
 	if (st == ST_OK)
 		take_head(c, bytes_of(in.p, len));
@@ -377,10 +395,14 @@ h1_input(struct http_conn *c)
 static bool
 h1_open(struct http_conn *c)
 {
-	c->session = calloc(1, sizeof(struct session));
-	if (c->session)
-		await_head(c);
-	return c->session != NULL;
+	struct session *s = calloc(1, sizeof(*s));
+
+	c->session = s;
+	if (!s)
+		return false;
+	s->fresh = conn_opts(c)->http2 && !conn_opts(c)->tls;
+	await_head(c);
+	return true;
 }
 
 /* The wait for a slow peer ends without an answer: 408 would have a sender throw
@@ -444,6 +466,12 @@ h1_respond(struct http_request *r, struct http_response *response)
 }
 
 static void
+h1_resume(struct http_request *r)
+{
+	stream_resume(r->conn->stream);
+}
+
+static void
 h1_drain(struct http_conn *c)
 {
 	struct session *s = c->session;
@@ -471,6 +499,7 @@ const struct http_proto h1_proto = {
 	.input = h1_input,
 	.timeout = h1_timeout,
 	.respond = h1_respond,
+	.resume = h1_resume,
 	.drain = h1_drain,
 	.close = h1_close,
 };

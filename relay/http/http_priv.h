@@ -25,12 +25,14 @@ struct http_proto {
 	void (*timeout)(struct http_conn *);
 	/* Queues the answer; the body is taken. */
 	void (*respond)(struct http_request *, struct http_response *);
+	/* The handler that waited wants more. */
+	void (*resume)(struct http_request *);
 	void (*drain)(struct http_conn *);
 	/* Frees the session; open requests are gone for this reason. */
 	void (*close)(struct http_conn *, enum status why);
 };
 
-extern const struct http_proto h1_proto;
+extern const struct http_proto h1_proto, h2_proto;
 
 struct http_conn {
 	TAILQ_ENTRY(http_conn) link;
@@ -58,6 +60,8 @@ const struct http_server_opts *conn_opts(const struct http_conn *);
 bool conn_draining(const struct http_conn *);
 /* Text of the Date header, now. */
 const char *conn_date(struct http_conn *);
+/* It speaks another one, from its first byte on: `proto` is given what is there. */
+void conn_become(struct http_conn *, const struct http_proto *);
 /* Ends it; what is queued still goes out (finish) or not (end).  The connection's
  * memory stays while it is held. */
 void conn_finish(struct http_conn *, enum status why);

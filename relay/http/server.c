@@ -126,15 +126,32 @@ conn_release(struct http_conn *c)
 		free(c);
 }
 
-/* The protocol is known as soon as hands are shaken. */
 static bool
-choose_proto(struct http_conn *c)
+set_proto(struct http_conn *c, const struct http_proto *proto)
 {
-	c->proto = &h1_proto;	/* all there is in HTTP_SERVER_ALPN */
-	if (c->proto->open(c))
+	c->proto = proto;
+	if (proto->open(c))
 		return true;
 	c->proto = NULL;
 	return false;
+}
+
+/* With TLS it is known when hands are shaken, else h1 looks whether it is. */
+static bool
+choose_proto(struct http_conn *c)
+{
+	return set_proto(c, bytes_eq(stream_protocol(c->stream),
+	    BYTES_LIT("h2")) ? &h2_proto : &h1_proto);
+}
+
+void
+conn_become(struct http_conn *c, const struct http_proto *proto)
+{
+	c->proto->close(c, ST_OK);
+	if (set_proto(c, proto))
+		proto->input(c);
+	else
+		conn_end(c, ST_NO_MEMORY);
 }
 
 static bool
@@ -526,7 +543,7 @@ http_request_resume(struct http_request *r)
 	if (!r->waiting)
 		return;
 	r->waiting = false;
-	stream_resume(r->conn->stream);
+	r->conn->proto->resume(r);
 }
 
 void

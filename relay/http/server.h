@@ -2,7 +2,8 @@
  * routes that serve them.
  * SPDX-License-Identifier: Apache-2.0
  *
- * A server belongs to one loop; connections stay on it for life.  The protocol
+ * A server belongs to one loop; connections stay on it for life.  They speak
+ * HTTP/1.1 or HTTP/2 (RFC 9113), and a handler need not know which.  The protocol
  * code parses strictly (RFC 9112), refuses what could be read two ways (request
  * smuggling: two Content-Lengths, Content-Length with Transfer-Encoding, bare CR,
  * white space before a colon, obsolete folding, unknown codings), limits the size of
@@ -19,8 +20,9 @@ struct http_server;
 struct http_request;
 struct tls;
 
-/* What it speaks, the best first, for ALPN. */
-#define HTTP_SERVER_ALPN "http/1.1"
+/* What it speaks, the best first, for ALPN; with http2, and without. */
+#define HTTP_SERVER_ALPN "h2,http/1.1"
+#define HTTP_SERVER_ALPN_1 "http/1.1"
 
 /* What a route does with an exchange.  All calls on the server's loop.
  * `begin` comes when the headers are complete; it may answer at once (the body is
@@ -59,6 +61,8 @@ struct http_server_opts {
 					   idle time of Prometheus' client */
 	bool count;			/* in CONNECTIONS, ACCEPTED, CLOSED */
 	struct tls *tls;		/* borrowed for life; NULL: plain */
+	bool http2;			/* spoken by who has agreed on it (ALPN), or
+					   begins so on a plain connection */
 };
 
 enum status http_server_new(struct loop *, const struct http_server_opts *,
@@ -78,7 +82,7 @@ struct loop *http_request_loop(const struct http_request *);
 struct http_headers http_request_headers(const struct http_request *);
 struct bytes http_request_path(const struct http_request *);
 struct bytes http_request_query(const struct http_request *);	/* p NULL: none */
-/* -1 when chunked. */
+/* -1 when chunked, or not said. */
 int64_t http_request_length(const struct http_request *);
 /* Who asks: the name in the client's certificate, or else the address
  * (stream_peer_certified, stream_peer_name). */

@@ -314,8 +314,8 @@ tls_reaches_its_fields(void **state)
 	    "certificate = { %s/a.pem, %s/b.pem } key = { %s/a.key, %s/b.key }\n"
 	    "client-ca = %s/ca.pem client-crl = %s/crl.pem tls-min = 1.3\n"
 	    "client-verify = optional edge-name = san }\n"
-	    "listen b { address = \"*:2\" certificate = %s/a.pem key = %s/a.key"
-	    "}\nlisten c { address = \"*:3\" }\n"
+	    "listen b { address = \"*:2\" certificate = %s/a.pem key = %s/a.key "
+	    "http2 = off }\nlisten c { address = \"*:3\" }\n"
 	    "upstream x { url = https://x:1/y ca = %s/ca.pem tls-min = 1.3\n"
 	    "certificate = %s/a.pem key = %s/a.key server-name = 192.0.2.1 }\n"
 	    "upstream y { url = \"https://[::1]/\" }\n"
@@ -330,12 +330,15 @@ tls_reaches_its_fields(void **state)
 	assert_int_equal(so->common.min, TLS_1_3);
 	assert_int_equal(so->verify, TLS_OPTIONAL);
 	assert_int_equal(so->naming, TLS_BY_SAN);
-	assert_string_equal(so->common.alpn, "http/1.1");
+	assert_string_equal(so->common.alpn, "h2,http/1.1");
+	assert_true(c->listens[0].http2);
 	so = &c->listens[1].tls;
 	assert_int_equal(so->common.n_certificates, 1);
 	assert_int_equal(so->common.min, TLS_1_2);
 	assert_int_equal(so->verify, TLS_REQUIRED);
 	assert_int_equal(so->naming, TLS_BY_CN);
+	assert_string_equal(so->common.alpn, "http/1.1");
+	assert_false(c->listens[1].http2);
 	assert_int_equal(c->listens[2].tls.common.n_certificates, 0);
 
 	assert_true(c->upstreams[0].forward.url.tls);

@@ -31,6 +31,8 @@ static struct loop_timer *patience;
 static unsigned open_requests, called;
 static int status;
 static enum status result;
+static uint64_t allowed;		/* allocations, one less */
+static bool failed;			/* one has */
 
 static enum status
 begin(struct http_request *r, void *arg)
@@ -134,7 +136,7 @@ each_allocation(struct tls *client_tls, struct tls *server_tls)
 		.backlog = 16, .fd = -1 };
 	struct listener *l;
 	char url[64];
-	long n, failed = 0;
+	long n, lost = 0;
 	enum status st;
 
 	assert_int_equal(loop_new("oom", &loop), ST_OK);
@@ -154,7 +156,7 @@ each_allocation(struct tls *client_tls, struct tls *server_tls)
 			(void)exchange();
 		if (!oom_off())
 			break;
-		failed += st != ST_OK;
+		lost += st != ST_OK;
 		assert_int_equal(exchange(), ST_OK);
 		assert_int_equal(status, 503);
 		http_client_free(&client);
@@ -163,7 +165,7 @@ each_allocation(struct tls *client_tls, struct tls *server_tls)
 	}
 	/* there were some, and the most of them ended the exchange */
 	assert_true(n > 15);
-	assert_true(failed > n / 3);
+	assert_true(lost > n / 3);
 	http_client_free(&client);
 	http_server_free(&server);
 	assert_int_equal(open_requests, 0);
@@ -224,6 +226,84 @@ test_each_allocation_of_tls(void **state)
 	(void)unlink(path);
 }
 
+/* ---- HTTP/2 ------------------------------------------------------------------------- */
+
+/* Two requests: one with a body, one that is refused; and their sender's end. */
+static const char requests[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    "\0\0\0\4\0\0\0\0\0"
+    "\0\0\x0a\1\4\0\0\0\1" "\x83\x86\x84\x01\5relay"
+    "\0\0\4\0\1\0\0\0\1" "body"
+    "\0\0\x0c\1\5\0\0\0\3" "\x82\x86\x04\2/x\x01\4here";
+
+static struct loop_timer *look;
+
+static void
+until_served(void *arg)
+{
+	(void)arg;
+	if (http_server_connections(server))
+		loop_timer_start(look, CLOCK_MS);
+	else
+		loop_stop(loop);
+}
+
+/* Bytes of the answers. */
+static size_t
+serve(void)
+{
+	struct http_server_opts so = {
+		.routes = &route, .n_routes = 1,
+		.max_header_bytes = 8192, .max_body_bytes = 1 << 20,
+		.max_connections = 1, .header_timeout_ns = CLOCK_S,
+		.body_timeout_ns = CLOCK_S, .idle_timeout_ns = CLOCK_S,
+		.http2 = true,
+	};
+	struct loop_addr peer = { .ss.ss_family = AF_UNIX };
+	char answers[4096];
+	ssize_t n;
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+	    fd), 0);
+	assert_int_equal(http_server_new(loop, &so, &server), ST_OK);
+	assert_int_equal(loop_timer_new(loop, until_served, NULL, &look),
+	    ST_OK);
+	assert_int_equal(write(fd[1], requests, sizeof(requests) - 1),
+	    sizeof(requests) - 1);
+	assert_int_equal(shutdown(fd[1], SHUT_WR), 0);
+	oom_on(allowed);
+	http_server_adopt(server, fd[0], &peer);
+	loop_timer_start(look, CLOCK_MS);
+	loop_run(loop);
+	failed = oom_off();
+	http_server_free(&server);
+	loop_timer_free(&look);
+	n = read(fd[1], answers, sizeof(answers));
+	(void)close(fd[1]);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void
+test_each_allocation_of_http2(void **state)
+{
+	size_t whole, n;
+
+	(void)state;
+	assert_int_equal(loop_new("oom", &loop), ST_OK);
+	allowed = UINT64_MAX;
+	whole = serve();
+	assert_true(whole > 100);
+	failed = true;
+	for (allowed = 1; failed; allowed++) {
+		n = serve();
+		assert_true(n <= whole);
+		assert_int_equal(open_requests, 0);
+	}
+	assert_int_equal(n, whole);
+	assert_true(allowed > 10);
+	loop_free(&loop);
+}
+
 /* What is made at start-up is made whole or not at all. */
 static void
 test_making(void **state)
@@ -266,6 +346,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation),
 		cmocka_unit_test(test_each_allocation_of_tls),
+		cmocka_unit_test(test_each_allocation_of_http2),
 		cmocka_unit_test(test_making),
 	};
 

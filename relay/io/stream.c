@@ -1,6 +1,8 @@
 /* stream.c - sockets that do not block.
  * SPDX-License-Identifier: Apache-2.0
  *
+ *	                     ┌─ tunnel ─┐
+ *	                     ▼          │
  *	CONNECTING ──► SHAKING ──► OPEN ──► LINGER ──► CLOSED
  *	   │  │           │        ▲ │                    ▲
  *	   │  └── plain ──┼────────┘ │                    │
@@ -843,6 +845,8 @@ soon(struct loop_task *t)
 		tell(s, STREAM_FAILED);
 		return;
 	}
+	if (s->state == SHAKING && !tls_is_server(s->tls))
+		shake(s);
 	if (s->state == OPEN && !s->ready)
 		be_ready(s);
 	if (s->state == OPEN && s->announce && !s->paused)
@@ -1025,15 +1029,19 @@ stream_secure(struct stream *s, struct tls *t)
 	struct shared *sh = s->shared;
 	enum status st;
 
-	assert(!s->ready && !s->tls && s->state <= OPEN);
+	assert(!s->tls && s->state <= OPEN && s->queued == 0 && s->in.n == 0);
 	if (!sh->opened)
 		sh->opened = malloc(OPENED_MAX);
 	if (!sh->opened)
 		return ST_NO_MEMORY;
 	st = tls_conn_new(t, &s->tls);
-	if (st == ST_OK && s->state == OPEN)
-		s->state = SHAKING;	/* accepted a moment ago */
-	return st;
+	if (st != ST_OK || s->state != OPEN)
+		return st;
+	/* accepted a moment ago, or a tunnel: then it is for us to begin */
+	s->state = SHAKING;
+	s->ready = false;
+	loop_task_add(s->loop, LOOP_SOON, &s->soon);
+	return ST_OK;
 }
 
 void

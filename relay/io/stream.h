@@ -36,9 +36,10 @@ enum status stream_accept(struct loop *, int fd, const struct loop_addr *peer,
 enum status stream_connect(struct loop *, const struct loop_addr *to,
     stream_fn *, void *arg, struct stream **out);
 
-/* Right after accept or connect: hands are shaken before STREAM_READY.  tls is borrowed
- * for the stream's life, and that goes on while it lingers.  ST_NO_MEMORY: the stream is
- * as it was. */
+/* Right after accept or connect: hands are shaken before STREAM_READY.  Or by who has
+ * connected, once there is a tunnel, with nothing queued and nothing unconsumed: the
+ * stream becomes READY once more.  tls is borrowed for the stream's life, and that goes on
+ * while it lingers.  ST_NO_MEMORY: the stream is as it was. */
 enum status stream_secure(struct stream *, struct tls *);
 
 /* Ends it; no further event.  Queued writes are still sent when `why` is

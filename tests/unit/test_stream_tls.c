@@ -224,6 +224,32 @@ test_hands_before_ready(void **state)
 	assert_int_equal(stream_queued(client.stream), 0);
 }
 
+/* Some bytes without TLS, then hands are shaken on the same streams. */
+static void
+test_tunnel(void **state)
+{
+	(void)state;
+	open_client(NULL, &client);
+	open_server(NULL, &server);
+	stream_write_copy(client.stream, BYTES_LIT("ask"));
+	run_until_got(&server, 3);
+	stream_write_copy(server.stream, BYTES_LIT("yes"));
+	run_until_got(&client, 3);
+	memset(client.events, 0, sizeof(client.events));
+	memset(server.events, 0, sizeof(server.events));
+	assert_int_equal(stream_secure(server.stream, server_tls), ST_OK);
+	run_ms(5);
+	assert_int_equal(stream_secure(client.stream, client_tls), ST_OK);
+	run_until(&client, STREAM_READY);
+	run_until(&server, STREAM_READY);
+	stream_write_copy(client.stream, BYTES_LIT(" sealed"));
+	run_until_got(&server, 10);
+	assert_memory_equal(server.got.data, "ask sealed", 10);
+	assert_int_equal(client.events[STREAM_READY], 1);
+	assert_true(bytes_eq(stream_protocol(client.stream),
+	    BYTES_LIT("http/1.1")));
+}
+
 static void
 test_much_both_ways(void **state)
 {
@@ -514,6 +540,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_hands_before_ready),
+		TEST(test_tunnel),
 		TEST(test_much_both_ways),
 		TEST(test_input_is_bounded),
 		TEST(test_ends_in_order),

@@ -125,6 +125,20 @@ check_url(const char *url)
 	return http_url_parse(url, &parsed);
 }
 
+const char *
+check_proxy(const char *url)
+{
+	struct http_url parsed;
+	const char *wrong = *url ? http_url_parse(url, &parsed) : NULL;
+
+	if (wrong || !*url)
+		return wrong;
+	if (parsed.tls)
+		return "a proxy is spoken to without TLS: http://host:port";
+	return strcmp(parsed.path, "/") != 0 ?
+	    "a proxy's URL has no path: http://host:port" : NULL;
+}
+
 /* What the relay says itself, and what belongs to one connection
  * (remote write 2.0 "Protocol"; RFC 9110 7.6.1). */
 static bool

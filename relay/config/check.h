@@ -18,6 +18,7 @@ const char *check_file(const char *);
 const char *check_file_or_none(const char *);
 const char *check_server_name(const char *);	/* may be empty: the url's host */
 const char *check_url(const char *);
+const char *check_proxy(const char *);	/* "": none */
 const char *check_header(const char *);		/* "Name: value" */
 const char *check_edges(const char *);		/* names with * ? [...] */
 const char *check_match(const char *);		/* a selector of series */

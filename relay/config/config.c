@@ -90,13 +90,19 @@ fill_word(struct load *l, const struct place *at, const struct directive *d,
 	return ST_OK;
 }
 
+static bool
+takes_url(const struct directive *d)
+{
+	return d->check == check_url || d->check == check_proxy;
+}
+
 /* Headers and urls may hold secrets: of a header the name is shown, of a url what
  * comes after user and password. */
 static enum status
 refuse_text(struct load *l, const struct place *at, const struct directive *d,
     const char *text, const char *wrong)
 {
-	const char *secret = d->check == check_url ? strrchr(text, '@') : NULL;
+	const char *secret = takes_url(d) ? strrchr(text, '@') : NULL;
 	char cut[60], value[80];
 
 	(void)snprintf(cut, sizeof(cut), "%s%s", secret ? "..." : "",
@@ -353,6 +359,8 @@ settle_upstream(struct load *l, struct config_upstream *u)
 	u->forward.route = (struct route_opts){ u->edges.item, u->edges.n,
 		u->match.item, u->match.n };
 	(void)http_url_parse(u->url, &u->forward.url);	/* check_url has */
+	if (*u->proxy)
+		(void)http_url_parse(u->proxy, &u->forward.proxy);
 	return settle_upstream_tls(l, u);
 }
 

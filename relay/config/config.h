@@ -45,6 +45,7 @@ struct config_admin {
 struct config_upstream {
 	struct forward_opts forward;	/* all but user_agent and tls */
 	const char *url;
+	const char *proxy;		/* "": none */
 	struct tls_client_opts tls;	/* of an https url */
 	const char *certificate, *key;	/* "": none */
 	struct config_list headers;

@@ -417,6 +417,7 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 	};
 	struct http_client_opts co = {
 		.url = f->opts.url,
+		.proxy = f->opts.proxy,
 		.connect_timeout_ns = f->opts.connect_timeout_ns,
 		.answer_timeout_ns = f->opts.timeout_ns,
 		.idle_timeout_ns = 240 * CLOCK_S,

@@ -49,6 +49,7 @@ enum forward_start {
 struct forward_opts {
 	const char *name;		/* section name; key of the cursor */
 	struct http_url url;
+	struct http_url proxy;		/* host "": none */
 	enum forward_protocol protocol;
 	enum forward_misconfig on_misconfig;
 	enum forward_start start;

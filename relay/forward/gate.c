@@ -130,9 +130,11 @@ tell_held(struct forwarder *f, bool misconfig, enum status st,
 		    misconfig ? "\"" : "");
 	else
 		log_warn("upstream-held", "upstream=%s reason=%s why=\"%s\" "
-		    "host=%s port=%s wait=%.1fs", f->opts.name,
+		    "host=%s port=%s%s%s wait=%.1fs", f->opts.name,
 		    status_info(st)->word, status_info(st)->sentence,
-		    f->opts.url.host, f->opts.url.port, (double)wait_ns / 1e9);
+		    f->opts.url.host, f->opts.url.port,
+		    *f->opts.proxy.host ? " proxy=" : "",
+		    f->opts.proxy.authority, (double)wait_ns / 1e9);
 }
 
 void

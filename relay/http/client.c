@@ -6,7 +6,8 @@
  *	      ┌──► (kept connection) ───────────────┐
  *	send ─┤                                     ├──► sent ──► done
  *	      └──► lookup ──► connect ──► ... ──────┘      │
- *	               ▲    (address by address)           │
+ *	               ▲    (address by address,           │
+ *	               │     proxy, TLS)                   │
  *	               └───────────────────────────────────┘
  *	                 once, if a kept connection was closed
  */
@@ -21,6 +22,7 @@
 #include "base/metric.h"
 #include "http/client_priv.h"
 #include "http/h1.h"
+#include "http/tunnel.h"
 
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
 
@@ -163,10 +165,22 @@ client_failed(struct client_conn *c, enum status why)
 
 static void connect_next(struct http_exchange *);
 
+static bool
+has_proxy(const struct http_client *cl)
+{
+	return *cl->opts.proxy.host != '\0';
+}
+
+static enum status
+nobody_there(const struct http_client *cl)
+{
+	return has_proxy(cl) ? ST_PROXY_CONNECT : ST_CONNECT;
+}
+
 static void
 count_tls(const struct client_conn *c, enum status why)
 {
-	if (c->client->opts.tls)
+	if (c->phase >= CONN_SHAKING && c->client->opts.tls)
 		metric_reason_add(METRIC_TLS_FAILURES, why, 1);
 }
 
@@ -175,8 +189,8 @@ connect_failed(struct client_conn *c, enum status why)
 {
 	struct http_exchange *x = c->exchange;
 
-	/* of several addresses, what TLS had against one tells more */
-	if (x->why == ST_CONNECT)
+	/* of several addresses, what TLS or the proxy had against one tells more */
+	if (x->why == nobody_there(x->client))
 		x->why = why;
 	count_tls(c, why);
 	close_conn(c);
@@ -189,11 +203,67 @@ connected(struct client_conn *c)
 {
 	struct http_client *cl = c->client;
 
-	c->ready = true;
+	c->phase = CONN_READY;
 	c->since = loop_now(cl->loop);
 	cl->first = (cl->first + c->exchange->tried) % cl->n_addrs;
 	stream_deadline(c->stream, 0);
 	c->proto->send(c);
+}
+
+static void
+reached(struct client_conn *c)
+{
+	if (c->phase == CONN_REACHING && has_proxy(c->client)) {
+		c->phase = CONN_TUNNEL;
+		tunnel_ask(c->stream, &c->client->opts.url);
+		return;
+	}
+	connected(c);
+}
+
+static enum status
+secure(struct client_conn *c)
+{
+	c->phase = CONN_SHAKING;
+	return stream_secure(c->stream, c->client->opts.tls);
+}
+
+/* The proxy's answer, or the end of it. */
+static void
+input_of_proxy(struct client_conn *c)
+{
+	enum status st = tunnel_answer(c->stream, &c->proxy_scan);
+
+	if (st == ST_WAIT && c->ended)
+		st = ST_PROXY_ANSWER;
+	if (st == ST_OK && c->client->opts.tls)
+		st = secure(c);
+	else if (st == ST_OK)
+		connected(c);
+	if (st != ST_OK && st != ST_WAIT)
+		connect_failed(c, st);
+}
+
+static void
+input(struct client_conn *c)
+{
+	if (c->phase == CONN_TUNNEL)
+		input_of_proxy(c);
+	else
+		c->proto->input(c);
+}
+
+static enum status
+why_not_ready(const struct client_conn *c, enum stream_event event)
+{
+	if (event == STREAM_TIMEOUT)
+		return c->phase == CONN_REACHING ? nobody_there(c->client) :
+		    ST_TIMEOUT;
+	if (c->phase == CONN_TUNNEL)
+		return ST_PROXY_ANSWER;
+	if (c->phase == CONN_REACHING && stream_why(c->stream) == ST_CONNECT)
+		return nobody_there(c->client);
+	return stream_why(c->stream);
 }
 
 /* Once hands are shaken an upstream may still refuse our certificate (TLS 1.3). */
@@ -216,26 +286,23 @@ on_event(struct client_conn *c, enum stream_event event)
 	}
 	switch (event) {
 	case STREAM_READY:
-		connected(c);
+		reached(c);
 		break;
 	case STREAM_INPUT:
-		c->proto->input(c);
+		input(c);
 		break;
 	case STREAM_CLOSED:
 		c->ended = true;
-		c->proto->input(c);
+		input(c);
 		break;
 	case STREAM_DRAINED:
 		break;
 	case STREAM_TIMEOUT:	/* only while connecting */
 	case STREAM_FAILED:
-		if (c->ready)
+		if (c->phase == CONN_READY)
 			failed(c, stream_why(c->stream));
-		else if (event == STREAM_FAILED)
-			connect_failed(c, stream_why(c->stream));
 		else
-			connect_failed(c, c->client->opts.tls ? ST_TIMEOUT :
-			    ST_CONNECT);
+			connect_failed(c, why_not_ready(c, event));
 		break;
 	}
 }
@@ -265,8 +332,8 @@ open_conn(struct http_exchange *x, const struct loop_addr *to)
 	if (!c->proto->open(c))
 		goto fail;
 	st = stream_connect(cl->loop, to, on_stream, c, &c->stream);
-	if (st == ST_OK && cl->opts.tls)
-		st = stream_secure(c->stream, cl->opts.tls);
+	if (st == ST_OK && cl->opts.tls && !has_proxy(cl))
+		st = secure(c);
 	if (st != ST_OK) {
 		stream_close(&c->stream, st);
 		c->proto->close(c);
@@ -322,6 +389,7 @@ static void
 looked_up(enum status st, const struct loop_addr *addrs, size_t n, void *arg)
 {
 	struct http_client *cl = arg;
+	enum status why = has_proxy(cl) ? ST_PROXY_CONNECT : st;
 	struct http_exchange *x;
 
 	cl->lookup = NULL;
@@ -336,7 +404,7 @@ looked_up(enum status st, const struct loop_addr *addrs, size_t n, void *arg)
 	TAILQ_FOREACH(x, &cl->exchanges, link) {
 		if (x->step == EXCHANGE_LOOKUP)
 			go_on(x, cl->n_addrs ? EXCHANGE_CONNECT :
-			    EXCHANGE_FAIL, st);
+			    EXCHANGE_FAIL, why);
 	}
 }
 
@@ -367,6 +435,8 @@ start(struct http_exchange *x)
 {
 	struct http_client *cl = x->client;
 	struct client_conn *c = TAILQ_FIRST(&cl->kept);
+	const struct http_url *to = has_proxy(cl) ? &cl->opts.proxy :
+	    &cl->opts.url;
 	enum status st;
 
 	if (c && !x->retried) {
@@ -380,8 +450,8 @@ start(struct http_exchange *x)
 	x->step = EXCHANGE_LOOKUP;
 	if (cl->lookup)
 		return;
-	st = loop_resolve(cl->loop, cl->opts.url.host, cl->opts.url.port,
-	    looked_up, cl, &cl->lookup);
+	st = loop_resolve(cl->loop, to->host, to->port, looked_up, cl,
+	    &cl->lookup);
 	if (st != ST_OK)
 		go_on(x, EXCHANGE_FAIL, st);
 }
@@ -392,7 +462,7 @@ begin_connect(struct http_exchange *x)
 	int64_t now = loop_now(x->client->loop);
 
 	x->step = EXCHANGE_UNDER_WAY;
-	x->why = ST_CONNECT;
+	x->why = nobody_there(x->client);
 	x->tried = 0;
 	x->connect_until = now + x->client->opts.connect_timeout_ns;
 	loop_timer_start(x->timer, x->deadline - now);
@@ -412,7 +482,8 @@ timer_due(void *arg)
 		finish(x, x->why);
 		break;
 	case EXCHANGE_LOOKUP:
-		finish(x, ST_NO_ADDRESS);
+		finish(x, has_proxy(x->client) ? ST_PROXY_CONNECT :
+		    ST_NO_ADDRESS);
 		break;
 	case EXCHANGE_UNDER_WAY:
 		close_conn(x->conn);

@@ -6,7 +6,9 @@
  * (also when an exchange ended with an error status: the body is drained up to a
  * limit); a kept connection that the peer has closed before it took a byte of the
  * request is replaced without telling the caller.  Names are looked up again after a
- * connection error and every `reconnect_ns`.  Redirects are not followed.    */
+ * connection error and every `reconnect_ns`.  Redirects are not followed.
+ * Behind a proxy every connection is a tunnel through it (CONNECT), with TLS inside if
+ * the origin has it; the proxy looks up the origin's name.                   */
 #ifndef RW_HTTP_CLIENT_H
 #define RW_HTTP_CLIENT_H
 
@@ -23,6 +25,7 @@ struct tls;
 
 struct http_client_opts {
 	struct http_url url;
+	struct http_url proxy;		/* host "": none */
 	int64_t connect_timeout_ns;	/* with TLS: to shake hands, too */
 	int64_t answer_timeout_ns;	/* whole exchange, from send to end */
 	int64_t idle_timeout_ns;	/* of a kept connection */
@@ -45,8 +48,8 @@ struct http_call {
 };
 
 /* ST_OK: `answer` is there.  Else it is NULL: ST_NO_ADDRESS, ST_CONNECT, ST_TIMEOUT,
- * ST_CUT, ST_BAD_ANSWER, ST_NO_MEMORY, ST_SYSTEM, or what TLS had against it
- * (ST_NOT_TLS, ST_CERT_NAME, ...).  Never called before
+ * ST_CUT, ST_BAD_ANSWER, ST_NO_MEMORY, ST_SYSTEM, what the proxy had against it
+ * (ST_PROXY_REFUSED, ...) or TLS (ST_NOT_TLS, ST_CERT_NAME, ...).  Never called before
  * http_client_send returns. */
 typedef void http_done_fn(enum status, const struct http_answer *answer,
     void *arg);

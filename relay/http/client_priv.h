@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "http/client.h"
+#include "http/h1.h"
 #include "io/stream.h"
 
 #define CLIENT_HEADERS_MAX ((size_t)32 << 10)	/* of an answer */
@@ -29,6 +30,13 @@ struct client_proto {
 
 extern const struct client_proto h1_client_proto;
 
+enum conn_phase {
+	CONN_REACHING,			/* the stream connects */
+	CONN_TUNNEL,			/* the proxy is asked */
+	CONN_SHAKING,			/* TLS; without a proxy it connects, too */
+	CONN_READY,
+};
+
 struct client_conn {
 	TAILQ_ENTRY(client_conn) link;
 	struct http_client *client;	/* borrowed */
@@ -38,7 +46,8 @@ struct client_conn {
 	struct http_exchange *exchange;	/* NULL: kept for the next */
 	int64_t since;
 	unsigned held;
-	bool ready;			/* connected */
+	enum conn_phase phase;
+	struct h1_scan proxy_scan;	/* of its answer */
 	bool used;			/* has served an exchange before */
 	bool heard;			/* a byte of the answer */
 	bool ended;			/* the peer has ended its side */

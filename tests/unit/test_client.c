@@ -568,6 +568,122 @@ test_idle_and_old_are_closed(void **state)
 	close(fd);
 }
 
+/* The listening one is a proxy from now on. */
+static void
+use_proxy(const char *url)
+{
+	char proxy[64];
+
+	(void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", fx.port);
+	assert_null(http_url_parse(proxy, &fx.opts.proxy));
+	assert_null(http_url_parse(url, &fx.opts.url));
+	open_again();
+}
+
+static void
+test_through_a_proxy(void **state)
+{
+	struct ask a = { .body = BYTES_LIT("a") }, b = { .body = BYTES_LIT("b") };
+	int fd;
+
+	(void)state;
+	use_proxy("http://[2001:db8::1]/write");
+	net_call(fx.loop, send_ask, &a);
+	fd = net_accept(fx.listening);
+	net_message(fd, &m);
+	assert_string_equal(m.head, "CONNECT [2001:db8::1]:80 HTTP/1.1\r\n"
+	    "Host: [2001:db8::1]:80\r\n\r\n");
+	/* what belongs to no answer of this kind says nothing */
+	net_say(fd, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 2");
+	net_say(fd, "00 Tunnel\r\nContent-Length: 5\r\n\r\n");
+	net_message(fd, &m);
+	assert_ptr_equal(strstr(m.head, "POST /write HTTP/1.1\r\n"), m.head);
+	assert_non_null(strstr(m.head, "\r\nHost: [2001:db8::1]\r\n"));
+	assert_string_equal(m.body, "a");
+	net_say(fd, "HTTP/1.1 204 No Content\r\n\r\n");
+	wait_for(&a);
+	assert_int_equal(a.st, ST_OK);
+	/* the tunnel is kept */
+	net_call(fx.loop, send_ask, &b);
+	net_message(fd, &m);
+	assert_string_equal(m.body, "b");
+	net_say(fd, "HTTP/1.1 204 No Content\r\n\r\n");
+	wait_for(&b);
+	assert_int_equal(b.st, ST_OK);
+	close(fd);
+}
+
+static void
+test_proxies_that_do_not_help(void **state)
+{
+	static const struct {
+		const char *answer;
+		enum status st;
+	} proxies[] = {
+		{ "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\n\r\n",
+		  ST_PROXY_AUTH },
+		{ "HTTP/1.1 502 Bad\r\n\r\nsorry", ST_PROXY_REFUSED },
+		{ "HTTP/1.1 403 No\r\n\r\n", ST_PROXY_REFUSED },
+		{ "HTTP/1.1 302 There\r\nLocation: /\r\n\r\n",
+		  ST_PROXY_REFUSED },
+		{ "HTTP/1.1 101 What\r\n\r\n", ST_PROXY_ANSWER },
+		{ "SSH-2.0-OpenSSH_9.2p1 Debian\r\n\r\n", ST_PROXY_ANSWER },
+		{ "HTTP/1.1 200 OK\r\n\r\nmore", ST_PROXY_ANSWER },
+		{ "HTTP/1.1 200 OK\r\n", ST_PROXY_ANSWER },
+		{ "", ST_PROXY_ANSWER },
+	};
+	struct ask nobody = { 0 };
+	size_t i;
+	int fd;
+
+	(void)state;
+	use_proxy("http://upstream.invalid:81/");
+	for (i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++) {
+		struct ask a = { 0 };
+
+		net_call(fx.loop, send_ask, &a);
+		fd = net_accept(fx.listening);
+		net_message(fd, &m);
+		assert_non_null(strstr(m.head, "CONNECT upstream.invalid:81 "));
+		net_say(fd, proxies[i].answer);
+		shutdown(fd, SHUT_WR);
+		wait_for(&a);
+		assert_int_equal(a.st, proxies[i].st);
+		net_expect_end(fd);
+		close(fd);
+	}
+	assert_null(http_url_parse("http://proxy.invalid:1",
+	    &fx.opts.proxy));
+	open_again();
+	net_call(fx.loop, send_ask, &nobody);
+	wait_for(&nobody);
+	assert_int_equal(nobody.st, ST_PROXY_CONNECT);
+}
+
+/* The time to connect is for all of the way. */
+static void
+test_proxy_says_nothing(void **state)
+{
+	struct ask a = { 0 }, b = { 0 };
+	int fd;
+
+	(void)state;
+	fx.opts.connect_timeout_ns = 200 * CLOCK_MS;
+	use_proxy("http://upstream.invalid/");
+	net_call(fx.loop, send_ask, &a);
+	fd = net_accept(fx.listening);
+	net_message(fd, &m);
+	wait_for(&a);
+	assert_int_equal(a.st, ST_TIMEOUT);
+	net_expect_end(fd);
+	close(fd);
+	close(fx.listening);
+	net_call(fx.loop, send_ask, &b);
+	wait_for(&b);
+	assert_int_equal(b.st, ST_PROXY_CONNECT);
+	fx.listening = net_listen(&fx.port);
+}
+
 static void
 test_urls(void **state)
 {
@@ -625,6 +741,9 @@ main(void)
 		TEST(test_done_may_send_and_free),
 		TEST(test_parallel_exchanges),
 		TEST(test_idle_and_old_are_closed),
+		TEST(test_through_a_proxy),
+		TEST(test_proxies_that_do_not_help),
+		TEST(test_proxy_says_nothing),
 		cmocka_unit_test(test_urls),
 	};
 

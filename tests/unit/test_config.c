@@ -194,10 +194,15 @@ every_directive_reaches_its_field(void **state)
 	    "  headers = { \"A: b c \", \"d:e\" } connect-timeout = 22s\n"
 	    "  timeout = 23s max-samples = 24 max-bytes = 25M read-ahead = 26\n"
 	    "  on-misconfig = drop start = now }\n"
-	    "upstream y { url = http://y/ protocol = 2.0 }\n");
+	    "upstream y { url = http://y/ protocol = 2.0\n"
+	    "  proxy = \"http://proxy.example:3128\" }\n");
 	const struct forward_opts *f = &c->upstreams[0].forward;
 
 	(void)state;
+	assert_string_equal(f->proxy.host, "");
+	assert_string_equal(c->upstreams[1].forward.proxy.host,
+	    "proxy.example");
+	assert_string_equal(c->upstreams[1].forward.proxy.port, "3128");
 	assert_int_equal(c->workers, 3);
 	assert_int_equal(c->log_level, LOG_LEVEL_DEBUG);
 	assert_string_equal(c->confine.user, "relay-1");
@@ -552,6 +557,15 @@ static const struct bad bad_values[] = {
 	{ LISTEN "upstream x { url = \"ftp://x/\" }", ":2: upstream \"x\": "
 	    "directive url: value ftp://x/: URL must begin with http:// or "
 	    "https://" },
+	{ LISTEN "upstream x { url = http://x/ proxy = 'https://p:1' }",
+	    ":2: upstream \"x\": directive proxy: value https://p:1: a proxy is "
+	    "spoken to without TLS: http://host:port" },
+	{ LISTEN "upstream x { url = http://x/ proxy = 'http://p:1/a' }",
+	    ":2: upstream \"x\": directive proxy: value http://p:1/a: a "
+	    "proxy's URL has no path: http://host:port" },
+	{ LISTEN "upstream x { url = http://x/ proxy = 'http://me:s@p' }",
+	    ":2: upstream \"x\": directive proxy: value ...@p: user and "
+	    "password do not belong in the URL" },
 	{ LISTEN "upstream x { url = https://x/ server-name = '[::1]' }",
 	    ":2: upstream \"x\": directive server-name: value [::1]: a "
 	    "server's name is that of a host, or an address without brackets" },

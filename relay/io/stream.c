@@ -1066,6 +1066,13 @@ stream_close(struct stream **at, enum status why)
 	set_want(s);
 }
 
+void
+stream_own(struct stream *s, stream_fn *fn, void *arg)
+{
+	s->fn = fn;
+	s->arg = arg;
+}
+
 struct loop *
 stream_loop(const struct stream *s)
 {

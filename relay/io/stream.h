@@ -67,6 +67,8 @@ size_t stream_queued(const struct stream *);
 /* STREAM_TIMEOUT at this time (clock_mono), 0: none. */
 void stream_deadline(struct stream *, int64_t at);
 
+/* Events go to another owner from now on. */
+void stream_own(struct stream *, stream_fn *, void *arg);
 struct loop *stream_loop(const struct stream *);
 const struct loop_addr *stream_peer(const struct stream *);
 /* The address alone, without port ("192.0.2.1", "2001:db8::1", "unix"); v4-mapped

@@ -46,6 +46,7 @@ static int64_t now = CLOCK_S;
 static struct {
 	char name[256];
 	size_t n_addrs;
+	struct loop_addr addrs[LOOP_ADDRS_MAX];
 } hosts[HOSTS_MAX];
 static size_t n_hosts;
 
@@ -464,13 +465,54 @@ struct loop_lookup {
 	loop_lookup_fn *done;
 	void *arg;
 	size_t n;
-	uint16_t port;
+	struct loop_addr addrs[LOOP_ADDRS_MAX];
 };
+
+static void
+set_address(struct loop_addr *a, const char *text)
+{
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+
+	memset(a, 0, sizeof(*a));
+	if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
+		memcpy(&a->ss, &v6, sizeof(v6));
+		a->len = sizeof(v6);
+	} else {
+		assert(inet_pton(AF_INET, text, &v4.sin_addr) == 1);
+		memcpy(&a->ss, &v4, sizeof(v4));
+		a->len = sizeof(v4);
+	}
+}
+
+static void
+set_port(struct loop_addr *a, uint16_t port)
+{
+	port = htons(port);
+	/* in the same place for both families */
+	memcpy((char *)&a->ss + offsetof(struct sockaddr_in, sin_port), &port,
+	    sizeof(port));
+}
+
+void
+fake_host_at(const char *name, const char *const *addresses)
+{
+	size_t i, n = 0;
+
+	while (addresses[n])
+		n++;
+	fake_host(name, n);
+	for (i = 0; strcmp(hosts[i].name, name) != 0; i++)
+		;
+	while (n--)
+		set_address(&hosts[i].addrs[n], addresses[n]);
+}
 
 void
 fake_host(const char *name, size_t n_addrs)
 {
-	size_t i;
+	char text[40];
+	size_t i, k;
 
 	for (i = 0; i < n_hosts && strcmp(hosts[i].name, name) != 0; i++)
 		;
@@ -479,6 +521,10 @@ fake_host(const char *name, size_t n_addrs)
 		n_hosts++;
 	(void)snprintf(hosts[i].name, sizeof(hosts[i].name), "%s", name);
 	hosts[i].n_addrs = n_addrs;
+	for (k = 0; k < n_addrs; k++) {
+		(void)snprintf(text, sizeof(text), "192.0.2.%zu", k + 1);
+		set_address(&hosts[i].addrs[k], text);
+	}
 }
 
 static void
@@ -486,17 +532,10 @@ found(void *arg)
 {
 	struct loop_lookup *k = arg;
 	struct loop_addr addrs[LOOP_ADDRS_MAX];
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	loop_lookup_fn *done = k->done;
-	size_t i, n = k->n;
+	size_t n = k->n;
 
-	memset(addrs, 0, sizeof(addrs));
-	for (i = 0; i < n; i++) {
-		v4.sin_port = htons(k->port);
-		v4.sin_addr.s_addr = htonl(0xc0000201 + (uint32_t)i);
-		memcpy(&addrs[i].ss, &v4, sizeof(v4));
-		addrs[i].len = sizeof(v4);
-	}
+	memcpy(addrs, k->addrs, sizeof(addrs));
 	arg = k->arg;
 	loop_timer_free(&k->timer);
 	free(k);
@@ -515,11 +554,15 @@ loop_resolve(struct loop *l, const char *host, const char *port,
 	k->done = done;
 	k->arg = arg;
 	k->n = 1;
-	k->port = (uint16_t)atoi(port);
+	set_address(&k->addrs[0], "192.0.2.1");
 	for (i = 0; i < n_hosts; i++) {
-		if (strcmp(hosts[i].name, host) == 0)
-			k->n = hosts[i].n_addrs;
+		if (strcmp(hosts[i].name, host) != 0)
+			continue;
+		k->n = hosts[i].n_addrs;
+		memcpy(k->addrs, hosts[i].addrs, sizeof(k->addrs));
 	}
+	for (i = 0; i < k->n; i++)
+		set_port(&k->addrs[i], (uint16_t)atoi(port));
 	if (loop_timer_new(l, found, k, &k->timer) != ST_OK) {
 		free(k);
 		return ST_NO_MEMORY;

@@ -29,5 +29,7 @@ void fake_clock_init(void);
 /* Any name is found after 1 ms, with one address (192.0.2.1), unless it was told here
  * with how many: 192.0.2.1, 192.0.2.2 and so on; 0: it is not found. */
 void fake_host(const char *name, size_t n_addrs);
+/* These, in this order, up to a NULL. */
+void fake_host_at(const char *name, const char *const *addresses);
 
 #endif

@@ -19,6 +19,8 @@
 #define PIECE ((size_t)32 << 10)	/* of one event */
 #define INPUT_MAX ((size_t)64 << 10)	/* unconsumed */
 #define PORTS_MAX 16
+#define WAYS_MAX 16
+#define TRIES_MAX 64
 #define FD_BASE 1000000			/* no descriptor of the kernel */
 
 enum wire_kind { WIRE_BYTES, WIRE_READY, WIRE_END, WIRE_RESET };
@@ -48,6 +50,7 @@ struct stream {
 	enum status why;
 	bool ready, ready_told, paused, announce, failed;
 	bool draining;			/* DRAINED is due when out is empty */
+	bool secured;
 	bool closed;			/* by its owner */
 	bool ending;			/* END follows what is in out */
 	bool reaped;
@@ -67,6 +70,14 @@ static struct {
 	void *arg;
 	bool swallow;
 } ports[PORTS_MAX];
+static struct {
+	char address[INET6_ADDRSTRLEN];
+	enum fake_way way;
+} ways[WAYS_MAX];
+static size_t n_ways;
+static struct fake_try tries[TRIES_MAX];
+static size_t n_tries;
+static char protocol[16];
 static struct pair_list pairs = TAILQ_HEAD_INITIALIZER(pairs);
 static int64_t latency;
 static struct in_addr from;
@@ -163,6 +174,18 @@ fail(struct stream *s, enum status why)
 	loop_task_add(s->loop, LOOP_SOON, &s->soon);
 }
 
+static enum fake_way
+way_to(const struct stream *s)
+{
+	size_t i;
+
+	for (i = 0; i < n_ways; i++) {
+		if (strcmp(ways[i].address, s->name) == 0)
+			return ways[i].way;
+	}
+	return FAKE_OPEN;
+}
+
 static void
 connected(struct stream *s)
 {
@@ -171,7 +194,7 @@ connected(struct stream *s)
 
 	for (i = 0; i < PORTS_MAX && ports[i].number != p->port; i++)
 		;
-	if (i == PORTS_MAX || !ports[i].fn) {
+	if (i == PORTS_MAX || !ports[i].fn || way_to(s) == FAKE_REFUSED) {
 		fail(s, ST_CONNECT);
 		return;
 	}
@@ -322,6 +345,7 @@ static enum status
 own(struct stream *s, struct loop *l, const struct loop_addr *peer,
     stream_fn *fn, void *arg)
 {
+	struct sockaddr_in6 v6;
 	struct sockaddr_in v4;
 
 	if (loop_timer_new(l, time_over, s, &s->deadline) != ST_OK)
@@ -335,8 +359,23 @@ own(struct stream *s, struct loop *l, const struct loop_addr *peer,
 	s->arg = arg;
 	s->peer = *peer;
 	memcpy(&v4, &peer->ss, sizeof(v4));
-	(void)inet_ntop(AF_INET, &v4.sin_addr, s->name, sizeof(s->name));
+	memcpy(&v6, &peer->ss, sizeof(v6));
+	if (peer->ss.ss_family == AF_INET6)
+		(void)inet_ntop(AF_INET6, &v6.sin6_addr, s->name,
+		    sizeof(s->name));
+	else
+		(void)inet_ntop(AF_INET, &v4.sin_addr, s->name,
+		    sizeof(s->name));
 	return ST_OK;
+}
+
+static void
+note_try(const struct stream *s)
+{
+	if (n_tries == TRIES_MAX)
+		return;
+	memcpy(tries[n_tries].address, s->name, sizeof(s->name));
+	tries[n_tries++].at = clock_mono();
 }
 
 enum status
@@ -359,11 +398,15 @@ stream_connect(struct loop *l, const struct loop_addr *to, stream_fn *fn,
 		free_pair(p);
 		return st;
 	}
+	note_try(s);
+	v4.sin_family = AF_INET;
 	v4.sin_addr = from;
 	v4.sin_port = htons((uint16_t)(p->fd % 60000 + 1024));
 	memcpy(&p->end[1].peer.ss, &v4, sizeof(v4));
 	p->end[1].peer.len = sizeof(v4);
 	*out = s;
+	if (way_to(s) == FAKE_SWALLOWED)
+		return ST_OK;
 	for (i = 0; i < PORTS_MAX; i++) {
 		if (ports[i].number == p->port && ports[i].swallow)
 			return ST_OK;
@@ -499,6 +542,13 @@ stream_deadline(struct stream *s, int64_t at)
 		loop_timer_start(s->deadline, at - clock_mono());
 }
 
+void
+stream_own(struct stream *s, stream_fn *fn, void *arg)
+{
+	s->fn = fn;
+	s->arg = arg;
+}
+
 struct loop *
 stream_loop(const struct stream *s)
 {
@@ -511,13 +561,18 @@ stream_peer(const struct stream *s)
 	return &s->peer;
 }
 
-/* There is no TLS here. */
+/* There is no TLS here, but what it agrees on. */
 enum status
 stream_secure(struct stream *s, struct tls *t)
 {
-	(void)s;
 	(void)t;
-	abort();
+	assert(!s->secured && s->in.len == 0 && s->out.len == 0);
+	s->secured = true;
+	if (s->ready_told) {
+		s->ready_told = false;
+		loop_task_add(s->loop, LOOP_SOON, &s->soon);
+	}
+	return ST_OK;
 }
 
 const char *
@@ -537,8 +592,7 @@ stream_peer_claim(const struct stream *s)
 struct bytes
 stream_protocol(const struct stream *s)
 {
-	(void)s;
-	return (struct bytes){ NULL, 0 };
+	return s->secured ? bytes_str(protocol) : (struct bytes){ NULL, 0 };
 }
 
 const char *
@@ -567,6 +621,8 @@ fake_network_clear(void)
 		free_pair(p);
 	}
 	memset(ports, 0, sizeof(ports));
+	n_ways = n_tries = 0;
+	protocol[0] = '\0';
 	latency = 0;
 	fake_source("198.51.100.1");
 }
@@ -613,6 +669,34 @@ fake_cut(unsigned port)
 		put(&p->end[0], WIRE_RESET, NULL, 0);
 		put(&p->end[1], WIRE_RESET, NULL, 0);
 	}
+}
+
+void
+fake_way(const char *address, enum fake_way way)
+{
+	size_t i;
+
+	for (i = 0; i < n_ways && strcmp(ways[i].address, address) != 0; i++)
+		;
+	assert(i < WAYS_MAX && strlen(address) < sizeof(ways[i].address));
+	if (i == n_ways)
+		n_ways++;
+	memcpy(ways[i].address, address, strlen(address) + 1);
+	ways[i].way = way;
+}
+
+size_t
+fake_tries(const struct fake_try **out)
+{
+	*out = tries;
+	return n_tries;
+}
+
+void
+fake_protocol(const char *name)
+{
+	assert(strlen(name) < sizeof(protocol));
+	memcpy(protocol, name, strlen(name) + 1);
 }
 
 void

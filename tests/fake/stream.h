@@ -17,6 +17,17 @@
 void fake_listen(unsigned port, listener_fn *fn, void *arg);
 /* Connections to it never come about. */
 void fake_swallow(unsigned port, bool);
+/* Nor do those to this address, whatever the port; or they are refused. */
+enum fake_way { FAKE_OPEN, FAKE_SWALLOWED, FAKE_REFUSED };
+void fake_way(const char *address, enum fake_way);
+/* Where and when the first 64 connections were begun since the network was cleared. */
+struct fake_try {
+	char address[46];
+	int64_t at;
+};
+size_t fake_tries(const struct fake_try **);
+/* What TLS agrees on to speak from now on (there is no TLS here); "": nothing. */
+void fake_protocol(const char *);
 /* Resets all connections to it. */
 void fake_cut(unsigned port);
 /* From one end to the other; 0 at first. */

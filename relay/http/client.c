@@ -3,47 +3,41 @@
  *
  * An exchange:
  *
- *	      ┌──► (kept connection) ───────────────┐
- *	send ─┤                                     ├──► sent ──► done
- *	      └──► lookup ──► connect ──► ... ──────┘      │
- *	               ▲    (address by address,           │
- *	               │     proxy, TLS)                   │
- *	               └───────────────────────────────────┘
+ *	      ┌──► (kept connection) ────────┐
+ *	send ─┤                              ├──► under way ──► done
+ *	      └──► waiting for a connection ─┘      │
+ *	               ▲                            │
+ *	               └────────────────────────────┘
  *	                 once, if a kept connection was closed
+ *
+ * Who waits takes the first connection that has room.  For each of those that
+ * wait a dial is under way; when one fails, so does who has none left to wait for.
  */
 #include "http/client.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/metric.h"
 #include "http/client_priv.h"
-#include "http/h1.h"
-#include "http/tunnel.h"
-
-#define REQUEST_HEAD_MAX ((size_t)64 << 10)
+#include "http/dial.h"
 
 TAILQ_HEAD(conn_list, client_conn);
-TAILQ_HEAD(exchange_list, http_exchange);
 
 struct http_client {
 	struct loop *loop;		/* borrowed */
 	struct http_client_opts opts;
-	struct conn_list kept;		/* owned; the last used first */
-	struct conn_list busy;		/* owned; connecting too */
+	struct dialer *dialer;		/* owned */
+	struct conn_list conns;		/* owned; of those kept the last used first */
 	struct exchange_list exchanges;	/* owned */
-	struct loop_lookup *lookup;	/* owned; NULL: none under way */
-	struct loop_addr addrs[LOOP_ADDRS_MAX];
-	size_t n_addrs;
-	size_t first;			/* the address that answered last */
-	int64_t looked_up;
-	bool stale;			/* a connection failed since */
+	struct exchange_list waiting;	/* of them */
+	size_t n_waiting;
 };
 
 static void start(struct http_exchange *);
+static void provide(struct http_client *);
 
 /* ---- exchanges ---------------------------------------------------------------------- */
 
@@ -52,13 +46,13 @@ free_exchange(struct http_exchange *x)
 {
 	TAILQ_REMOVE(&x->client->exchanges, x, link);
 	loop_timer_free(&x->timer);
-	buf_free(&x->head);
 	buf_fini(&x->answer_body);
 	free(x->answer_head);
+	free(x->memory);
 	free(x);
 }
 
-/* It holds no connection any more. */
+/* It holds no connection any more, and waits for none. */
 static void
 finish(struct http_exchange *x, enum status st)
 {
@@ -68,7 +62,7 @@ finish(struct http_exchange *x, enum status st)
 	struct buf body = x->answer_body;
 	void *head = x->answer_head;
 
-	assert(!x->conn);
+	assert(!x->conn && x->step != EXCHANGE_WAITING);
 	/* the answer outlives the exchange, and maybe the client, for a call */
 	buf_init(&x->answer_body, 0);
 	x->answer_head = NULL;
@@ -79,12 +73,43 @@ finish(struct http_exchange *x, enum status st)
 	buf_fini(&body);
 }
 
+/* From the loop, so that done is never called inside a caller's call. */
+static void
+fail(struct http_exchange *x, enum status why)
+{
+	assert(!x->conn);
+	x->step = EXCHANGE_FAILING;
+	x->why = why;
+	loop_timer_start(x->timer, 0);
+}
+
+static void
+stop_waiting(struct http_exchange *x, enum exchange_step to)
+{
+	TAILQ_REMOVE(&x->client->waiting, x, on);
+	x->client->n_waiting--;
+	x->step = to;
+}
+
 /* ---- connections --------------------------------------------------------------------- */
 
-size_t
-client_max_body(const struct client_conn *c)
+const struct http_url *
+client_url(const struct client_conn *c)
 {
-	return c->client->opts.max_body_bytes;
+	return &c->client->opts.url;
+}
+
+bool
+client_keep_piece(struct http_exchange *x, struct bytes piece, size_t *drained)
+{
+	struct buf *b = &x->answer_body;
+	size_t room = x->client->opts.max_body_bytes - b->len;
+	size_t n = piece.n < room ? piece.n : room;
+
+	if (!buf_append(b, piece.p, n))
+		return false;
+	*drained += piece.n - n;
+	return *drained <= CLIENT_DRAIN_MAX;
 }
 
 static void
@@ -101,192 +126,196 @@ release(struct client_conn *c)
 		free(c);
 }
 
-/* The exchange, if any, is left without a connection. */
 static void
 close_conn(struct client_conn *c)
 {
-	struct http_client *cl = c->client;
-
+	assert(c->n == 0 && !c->dead);
 	hold(c);
-	TAILQ_REMOVE(c->exchange ? &cl->busy : &cl->kept, c, link);
-	if (c->exchange)
-		c->exchange->conn = NULL;
-	c->exchange = NULL;
+	TAILQ_REMOVE(&c->client->conns, c, link);
 	c->dead = true;
 	c->proto->close(c);
-	/* what is queued is borrowed from the exchange: it goes with it */
+	/* what is queued may be borrowed from an exchange: it goes with it */
 	stream_close(&c->stream, ST_CANCELLED);
 	release(c);
 }
 
+static bool
+is_old(const struct client_conn *c)
+{
+	const struct http_client *cl = c->client;
+
+	return loop_now(cl->loop) - c->since >= cl->opts.reconnect_ns;
+}
+
 static void
-keep_conn(struct client_conn *c)
+leave(struct client_conn *c, struct http_exchange *x)
+{
+	assert(x->conn == c && c->n > 0);
+	TAILQ_REMOVE(&c->exchanges, x, on);
+	c->n--;
+	c->used = true;
+	x->conn = NULL;
+}
+
+/* After some have left: kept for the next ones, or ended when it is of no use. */
+static void
+settle(struct client_conn *c)
 {
 	struct http_client *cl = c->client;
 
-	TAILQ_REMOVE(&cl->busy, c, link);
-	TAILQ_INSERT_HEAD(&cl->kept, c, link);
-	c->exchange->conn = NULL;
-	c->exchange = NULL;
-	c->used = true;
+	if (c->n > 0)
+		return;
+	if (c->last || c->ended || is_old(c)) {
+		close_conn(c);
+		return;
+	}
+	TAILQ_REMOVE(&cl->conns, c, link);
+	TAILQ_INSERT_HEAD(&cl->conns, c, link);
 	stream_deadline(c->stream, loop_now(cl->loop) + cl->opts.idle_timeout_ns);
 }
 
+static void
+carry(struct client_conn *c, struct http_exchange *x)
+{
+	if (c->n == 0) {
+		stream_deadline(c->stream, 0);
+		c->heard = false;
+	}
+	x->on_kept = c->n == 0 && c->used;
+	x->conn = c;
+	x->step = EXCHANGE_UNDER_WAY;
+	x->sent_at = loop_now(c->client->loop);
+	TAILQ_INSERT_TAIL(&c->exchanges, x, on);
+	c->n++;
+	if (c->proto->send(c, x))
+		return;
+	leave(c, x);
+	settle(c);
+	fail(x, ST_NO_MEMORY);
+}
+
+/* One that has room, or NULL. */
+static struct client_conn *
+find_room(const struct http_client *cl, const struct http_exchange *x)
+{
+	struct client_conn *c;
+
+	TAILQ_FOREACH(c, &cl->conns, link) {
+		if (c->ready && !c->last && !(x->fresh && c->used) &&
+		    !(c->n > 0 && is_old(c)) && c->proto->room(c) > 0)
+			return c;
+	}
+	return NULL;
+}
+
+static void
+serve_waiting(struct http_client *cl)
+{
+	struct http_exchange *x, *next;
+	struct client_conn *c;
+
+	for (x = TAILQ_FIRST(&cl->waiting); x; x = next) {
+		next = TAILQ_NEXT(x, on);
+		c = find_room(cl, x);
+		if (!c)
+			continue;
+		stop_waiting(x, EXCHANGE_UNDER_WAY);
+		carry(c, x);
+	}
+}
+
+/* ---- what a protocol tells --------------------------------------------------------------- */
+
 void
-client_answered(struct client_conn *c, bool keep)
+client_ready(struct client_conn *c)
 {
 	struct http_client *cl = c->client;
-	struct http_exchange *x = c->exchange;
 
-	if (keep && !c->ended && stream_queued(c->stream) == 0 &&
-	    stream_input(c->stream).n == 0 &&
-	    loop_now(cl->loop) - c->since < cl->opts.reconnect_ns)
-		keep_conn(c);
-	else
-		close_conn(c);
+	c->ready = true;
+	c->since = loop_now(cl->loop);
+	settle(c);
+	serve_waiting(cl);
+}
+
+void
+client_answered(struct client_conn *c, struct http_exchange *x, bool keep)
+{
+	struct http_client *cl = c->client;
+
+	leave(c, x);
+	c->last |= !keep;
+	settle(c);
+	serve_waiting(cl);
 	finish(x, ST_OK);
+}
+
+void
+client_retire(struct client_conn *c)
+{
+	struct http_client *cl = c->client;
+
+	c->last = true;
+	settle(c);
+	provide(cl);
+}
+
+/* Whether a connection has been found closed that was as good as none. */
+static bool
+may_go_again(const struct client_conn *c, const struct http_exchange *x,
+    enum status why)
+{
+	return why == ST_CUT && x->on_kept && !c->heard && !x->retried;
 }
 
 void
 client_failed(struct client_conn *c, enum status why)
 {
-	struct http_exchange *x = c->exchange;
-	bool again = why == ST_CUT && c->used && !c->heard && !x->retried;
-
-	close_conn(c);
-	if (again) {
-		x->retried = true;
-		start(x);
-		return;
-	}
-	x->client->stale = true;
-	finish(x, why);
-}
-
-static void connect_next(struct http_exchange *);
-
-static bool
-has_proxy(const struct http_client *cl)
-{
-	return *cl->opts.proxy.host != '\0';
-}
-
-static enum status
-nobody_there(const struct http_client *cl)
-{
-	return has_proxy(cl) ? ST_PROXY_CONNECT : ST_CONNECT;
-}
-
-static void
-count_tls(const struct client_conn *c, enum status why)
-{
-	if (c->phase >= CONN_SHAKING && c->client->opts.tls)
-		metric_reason_add(METRIC_TLS_FAILURES, why, 1);
-}
-
-static void
-connect_failed(struct client_conn *c, enum status why)
-{
-	struct http_exchange *x = c->exchange;
-
-	/* of several addresses, what TLS or the proxy had against one tells more */
-	if (x->why == nobody_there(x->client))
-		x->why = why;
-	count_tls(c, why);
-	close_conn(c);
-	x->tried++;
-	connect_next(x);
-}
-
-static void
-connected(struct client_conn *c)
-{
 	struct http_client *cl = c->client;
+	struct http_exchange *x;
 
-	c->phase = CONN_READY;
-	c->since = loop_now(cl->loop);
-	cl->first = (cl->first + c->exchange->tried) % cl->n_addrs;
-	stream_deadline(c->stream, 0);
-	c->proto->send(c);
-}
-
-static void
-reached(struct client_conn *c)
-{
-	if (c->phase == CONN_REACHING && has_proxy(c->client)) {
-		c->phase = CONN_TUNNEL;
-		tunnel_ask(c->stream, &c->client->opts.url);
-		return;
+	hold(c);
+	c->last = true;
+	while ((x = TAILQ_FIRST(&c->exchanges)) != NULL) {
+		leave(c, x);
+		x->retried = x->fresh = may_go_again(c, x, why);
+		if (!x->retried) {
+			dialer_doubt(cl->dialer);
+			fail(x, why);
+		} else {
+			start(x);
+		}
 	}
-	connected(c);
+	close_conn(c);
+	release(c);
+	provide(cl);
 }
 
-static enum status
-secure(struct client_conn *c)
-{
-	c->phase = CONN_SHAKING;
-	return stream_secure(c->stream, c->client->opts.tls);
-}
-
-/* The proxy's answer, or the end of it. */
-static void
-input_of_proxy(struct client_conn *c)
-{
-	enum status st = tunnel_answer(c->stream, &c->proxy_scan);
-
-	if (st == ST_WAIT && c->ended)
-		st = ST_PROXY_ANSWER;
-	if (st == ST_OK && c->client->opts.tls)
-		st = secure(c);
-	else if (st == ST_OK)
-		connected(c);
-	if (st != ST_OK && st != ST_WAIT)
-		connect_failed(c, st);
-}
+/* ---- streams ----------------------------------------------------------------------------- */
 
 static void
 input(struct client_conn *c)
 {
-	if (c->phase == CONN_TUNNEL)
-		input_of_proxy(c);
-	else
-		c->proto->input(c);
-}
-
-static enum status
-why_not_ready(const struct client_conn *c, enum stream_event event)
-{
-	if (event == STREAM_TIMEOUT)
-		return c->phase == CONN_REACHING ? nobody_there(c->client) :
-		    ST_TIMEOUT;
-	if (c->phase == CONN_TUNNEL)
-		return ST_PROXY_ANSWER;
-	if (c->phase == CONN_REACHING && stream_why(c->stream) == ST_CONNECT)
-		return nobody_there(c->client);
-	return stream_why(c->stream);
+	if (stream_input(c->stream).n) {
+		c->heard = true;
+		c->heard_at = loop_now(c->client->loop);
+	}
+	c->proto->input(c);
 }
 
 /* Once hands are shaken an upstream may still refuse our certificate (TLS 1.3). */
 static void
 failed(struct client_conn *c, enum status why)
 {
-	if (!c->heard && why != ST_CUT)
-		count_tls(c, why);
+	if (!c->heard && why != ST_CUT && c->client->opts.tls)
+		metric_reason_add(METRIC_TLS_FAILURES, why, 1);
 	client_failed(c, why);
 }
 
 static void
 on_event(struct client_conn *c, enum stream_event event)
 {
-	if (!c->exchange) {
-		/* kept: whatever happens, it is not to be trusted any more */
-		if (event != STREAM_DRAINED)
-			close_conn(c);
-		return;
-	}
 	switch (event) {
 	case STREAM_READY:
-		reached(c);
 		break;
 	case STREAM_INPUT:
 		input(c);
@@ -296,13 +325,13 @@ on_event(struct client_conn *c, enum stream_event event)
 		input(c);
 		break;
 	case STREAM_DRAINED:
+		c->proto->drained(c);
 		break;
-	case STREAM_TIMEOUT:	/* only while connecting */
+	case STREAM_TIMEOUT:	/* kept long enough */
+		client_failed(c, ST_TIMEOUT);
+		break;
 	case STREAM_FAILED:
-		if (c->phase == CONN_READY)
-			failed(c, stream_why(c->stream));
-		else
-			connect_failed(c, why_not_ready(c, event));
+		failed(c, stream_why(c->stream));
 		break;
 	}
 }
@@ -319,176 +348,115 @@ on_stream(struct stream *stream, enum stream_event event, void *arg)
 }
 
 static enum status
-open_conn(struct http_exchange *x, const struct loop_addr *to)
+open_conn(struct http_client *cl, struct stream *taken)
 {
-	struct http_client *cl = x->client;
 	struct client_conn *c = calloc(1, sizeof(*c));
-	enum status st = ST_NO_MEMORY;
 
-	if (!c)
-		return st;
-	c->client = cl;
-	c->proto = &h1_client_proto;
-	if (!c->proto->open(c))
-		goto fail;
-	st = stream_connect(cl->loop, to, on_stream, c, &c->stream);
-	if (st == ST_OK && cl->opts.tls && !has_proxy(cl))
-		st = secure(c);
-	if (st != ST_OK) {
-		stream_close(&c->stream, st);
-		c->proto->close(c);
-		goto fail;
+	if (!c) {
+		stream_close(&taken, ST_CANCELLED);
+		return ST_NO_MEMORY;
 	}
-	c->exchange = x;
-	x->conn = c;
-	TAILQ_INSERT_TAIL(&cl->busy, c, link);
+	c->client = cl;
+	c->stream = taken;
+	c->proto = &h1_client_proto;
+	TAILQ_INIT(&c->exchanges);
+	TAILQ_INSERT_HEAD(&cl->conns, c, link);
+	stream_own(c->stream, on_stream, c);
+	if (!c->proto->open(c)) {
+		close_conn(c);
+		return ST_NO_MEMORY;
+	}
 	return ST_OK;
-fail:
-	free(c);
-	return st;
 }
 
-/* What is left of the time to connect is shared by the addresses left. */
-static void
-connect_next(struct http_exchange *x)
-{
-	struct http_client *cl = x->client;
-	int64_t now = loop_now(cl->loop), left = x->connect_until - now;
-	enum status st;
-	size_t i;
+/* ---- dials ------------------------------------------------------------------------------- */
 
-	for (; x->tried < cl->n_addrs && left > 0; x->tried++) {
-		i = (cl->first + x->tried) % cl->n_addrs;
-		st = open_conn(x, &cl->addrs[i]);
-		if (st == ST_OK) {
-			stream_deadline(x->conn->stream, now + left /
-			    (int64_t)(cl->n_addrs - x->tried));
-			return;
-		}
-		if (st == ST_NO_MEMORY) {
-			finish(x, st);
-			return;
-		}
+/* Those that have nothing left to wait for. */
+static void
+fail_waiting(struct http_client *cl, enum status why)
+{
+	struct http_exchange *x;
+
+	while (cl->n_waiting > dialer_dials(cl->dialer)) {
+		x = TAILQ_FIRST(&cl->waiting);
+		stop_waiting(x, EXCHANGE_FAILING);
+		fail(x, why);
 	}
-	cl->stale = true;
-	finish(x, x->why);
+}
+
+static void
+provide(struct http_client *cl)
+{
+	while (dialer_dials(cl->dialer) < cl->n_waiting) {
+		if (dialer_dial(cl->dialer) != ST_OK)
+			fail_waiting(cl, ST_NO_MEMORY);
+	}
+}
+
+static void
+dialled(enum status st, struct stream *taken, void *arg)
+{
+	struct http_client *cl = arg;
+
+	if (st == ST_OK)
+		st = open_conn(cl, taken);
+	if (st != ST_OK)
+		fail_waiting(cl, st);
+	provide(cl);
 }
 
 /* ---- steps --------------------------------------------------------------------------- */
-
-/* Goes on from the loop, so that done is never called inside a caller's call. */
-static void
-go_on(struct http_exchange *x, enum exchange_step step, enum status why)
-{
-	x->step = step;
-	x->why = why;
-	loop_timer_start(x->timer, 0);
-}
-
-static void
-looked_up(enum status st, const struct loop_addr *addrs, size_t n, void *arg)
-{
-	struct http_client *cl = arg;
-	enum status why = has_proxy(cl) ? ST_PROXY_CONNECT : st;
-	struct http_exchange *x;
-
-	cl->lookup = NULL;
-	if (st == ST_OK) {
-		memcpy(cl->addrs, addrs, n * sizeof(*addrs));
-		cl->n_addrs = n;
-		cl->first = 0;
-		cl->looked_up = loop_now(cl->loop);
-		cl->stale = false;
-	}
-	/* when names fail, the addresses of before are worth a try */
-	TAILQ_FOREACH(x, &cl->exchanges, link) {
-		if (x->step == EXCHANGE_LOOKUP)
-			go_on(x, cl->n_addrs ? EXCHANGE_CONNECT :
-			    EXCHANGE_FAIL, why);
-	}
-}
-
-static bool
-addresses_fresh(const struct http_client *cl)
-{
-	return cl->n_addrs > 0 && !cl->stale &&
-	    loop_now(cl->loop) - cl->looked_up < cl->opts.reconnect_ns;
-}
-
-static void
-use_kept(struct http_exchange *x, struct client_conn *c)
-{
-	struct http_client *cl = x->client;
-
-	TAILQ_REMOVE(&cl->kept, c, link);
-	TAILQ_INSERT_TAIL(&cl->busy, c, link);
-	c->exchange = x;
-	c->heard = false;
-	x->conn = c;
-	x->step = EXCHANGE_UNDER_WAY;
-	stream_deadline(c->stream, 0);
-	c->proto->send(c);
-}
 
 static void
 start(struct http_exchange *x)
 {
 	struct http_client *cl = x->client;
-	struct client_conn *c = TAILQ_FIRST(&cl->kept);
-	const struct http_url *to = has_proxy(cl) ? &cl->opts.proxy :
-	    &cl->opts.url;
-	enum status st;
+	struct client_conn *c = find_room(cl, x);
 
-	if (c && !x->retried) {
-		use_kept(x, c);
+	if (c) {
+		carry(c, x);
 		return;
 	}
-	if (addresses_fresh(cl)) {
-		go_on(x, EXCHANGE_CONNECT, ST_OK);
-		return;
-	}
-	x->step = EXCHANGE_LOOKUP;
-	if (cl->lookup)
-		return;
-	st = loop_resolve(cl->loop, to->host, to->port, looked_up, cl,
-	    &cl->lookup);
-	if (st != ST_OK)
-		go_on(x, EXCHANGE_FAIL, st);
+	x->step = EXCHANGE_WAITING;
+	TAILQ_INSERT_TAIL(&cl->waiting, x, on);
+	cl->n_waiting++;
+	provide(cl);
 }
 
+/* Takes it from the connection, on which others may go on. */
 static void
-begin_connect(struct http_exchange *x)
+abandon(struct http_exchange *x)
 {
-	int64_t now = loop_now(x->client->loop);
+	struct client_conn *c = x->conn;
 
-	x->step = EXCHANGE_UNDER_WAY;
-	x->why = nobody_there(x->client);
-	x->tried = 0;
-	x->connect_until = now + x->client->opts.connect_timeout_ns;
-	loop_timer_start(x->timer, x->deadline - now);
-	connect_next(x);
+	hold(c);
+	leave(c, x);
+	c->proto->cancel(c, x);
+	if (!c->dead)
+		settle(c);
+	release(c);
 }
 
 static void
 timer_due(void *arg)
 {
 	struct http_exchange *x = arg;
+	struct http_client *cl = x->client;
 
 	switch (x->step) {
-	case EXCHANGE_CONNECT:
-		begin_connect(x);
-		break;
-	case EXCHANGE_FAIL:
-		finish(x, x->why);
-		break;
-	case EXCHANGE_LOOKUP:
-		finish(x, has_proxy(x->client) ? ST_PROXY_CONNECT :
-		    ST_NO_ADDRESS);
+	case EXCHANGE_WAITING:
+		stop_waiting(x, EXCHANGE_FAILING);
+		finish(x, dialer_late(cl->dialer));
 		break;
 	case EXCHANGE_UNDER_WAY:
-		close_conn(x->conn);
-		x->client->stale = true;
+		/* a peer that has said nothing at all may be gone */
+		x->conn->last |= x->conn->heard_at < x->sent_at;
+		abandon(x);
+		dialer_doubt(cl->dialer);
 		finish(x, ST_TIMEOUT);
+		break;
+	case EXCHANGE_FAILING:
+		finish(x, x->why);
 		break;
 	}
 }
@@ -499,6 +467,13 @@ enum status
 http_client_new(struct loop *loop, const struct http_client_opts *opts,
     struct http_client **out)
 {
+	const struct dialer_opts dopts = {
+		.url = opts->url,
+		.proxy = opts->proxy,
+		.tls = opts->tls,
+		.timeout_ns = opts->connect_timeout_ns,
+		.look_again_ns = opts->reconnect_ns,
+	};
 	struct http_client *cl;
 
 	if (opts->url.tls != (opts->tls != NULL))
@@ -506,11 +481,15 @@ http_client_new(struct loop *loop, const struct http_client_opts *opts,
 	cl = calloc(1, sizeof(*cl));
 	if (!cl)
 		return ST_NO_MEMORY;
+	if (dialer_new(loop, &dopts, dialled, cl, &cl->dialer) != ST_OK) {
+		free(cl);
+		return ST_NO_MEMORY;
+	}
 	cl->loop = loop;
 	cl->opts = *opts;
-	TAILQ_INIT(&cl->kept);
-	TAILQ_INIT(&cl->busy);
+	TAILQ_INIT(&cl->conns);
 	TAILQ_INIT(&cl->exchanges);
+	TAILQ_INIT(&cl->waiting);
 	*out = cl;
 	return ST_OK;
 }
@@ -525,25 +504,52 @@ http_client_free(struct http_client **at)
 	if (!cl)
 		return;
 	*at = NULL;
-	loop_lookup_cancel(&cl->lookup);
-	while ((x = TAILQ_FIRST(&cl->exchanges)) != NULL)
-		http_exchange_cancel(&x);
-	while ((c = TAILQ_FIRST(&cl->kept)) != NULL)
+	dialer_free(&cl->dialer);
+	while ((c = TAILQ_FIRST(&cl->conns)) != NULL) {
+		while ((x = TAILQ_FIRST(&c->exchanges)) != NULL)
+			leave(c, x);
 		close_conn(c);
+	}
+	while ((x = TAILQ_FIRST(&cl->exchanges)) != NULL)
+		free_exchange(x);
 	free(cl);
 }
 
-static enum status
-write_head(struct http_exchange *x, const struct http_call *call)
+static struct bytes
+copy_bytes(char **to, struct bytes from)
 {
-	const struct http_url *url = &x->client->opts.url;
+	struct bytes copy = bytes_of(*to, from.n);
 
-	x->head = buf_new(REQUEST_HEAD_MAX);
-	if (!x->head)
-		return ST_NO_MEMORY;
-	h1_write_request(x->head, call->method, url->path, url->authority,
-	    call->headers, call->body.n);
-	return buf_failed(x->head) ? ST_NO_MEMORY : ST_OK;
+	if (from.n)
+		memcpy(*to, from.p, from.n);
+	*to += from.n;
+	return copy;
+}
+
+/* Method and headers, which are borrowed for the call only. */
+static bool
+copy_head(struct http_exchange *x, const struct http_call *call)
+{
+	size_t n = call->headers.n, size = strlen(call->method) + 1, i;
+	struct http_header *list;
+	char *at;
+
+	for (i = 0; i < n; i++)
+		size += call->headers.list[i].name.n +
+		    call->headers.list[i].value.n;
+	x->memory = malloc(n * sizeof(*list) + size);
+	if (!x->memory)
+		return false;
+	list = x->memory;
+	at = (char *)(list + n);
+	x->method = at;
+	at = stpcpy(at, call->method) + 1;
+	for (i = 0; i < n; i++) {
+		list[i].name = copy_bytes(&at, call->headers.list[i].name);
+		list[i].value = copy_bytes(&at, call->headers.list[i].value);
+	}
+	x->headers = (struct http_headers){ list, n };
+	return true;
 }
 
 enum status
@@ -551,7 +557,6 @@ http_client_send(struct http_client *cl, const struct http_call *call,
     http_done_fn *done, void *arg, struct http_exchange **out)
 {
 	struct http_exchange *x = calloc(1, sizeof(*x));
-	enum status st;
 
 	if (!x)
 		return ST_NO_MEMORY;
@@ -562,14 +567,11 @@ http_client_send(struct http_client *cl, const struct http_call *call,
 	x->to_head = strcmp(call->method, "HEAD") == 0;
 	buf_init(&x->answer_body, cl->opts.max_body_bytes);
 	TAILQ_INSERT_TAIL(&cl->exchanges, x, link);
-	st = write_head(x, call);
-	if (st == ST_OK)
-		st = loop_timer_new(cl->loop, timer_due, x, &x->timer);
-	if (st != ST_OK) {
+	if (!copy_head(x, call) || loop_timer_new(cl->loop, timer_due, x,
+	    &x->timer) != ST_OK) {
 		free_exchange(x);
 		return ST_NO_MEMORY;
 	}
-	x->deadline = loop_now(cl->loop) + cl->opts.answer_timeout_ns;
 	loop_timer_start(x->timer, cl->opts.answer_timeout_ns);
 	*out = x;
 	start(x);
@@ -585,6 +587,8 @@ http_exchange_cancel(struct http_exchange **at)
 		return;
 	*at = NULL;
 	if (x->conn)
-		close_conn(x->conn);
+		abandon(x);
+	else if (x->step == EXCHANGE_WAITING)
+		stop_waiting(x, EXCHANGE_FAILING);
 	free_exchange(x);
 }

@@ -6,7 +6,8 @@
  * (also when an exchange ended with an error status: the body is drained up to a
  * limit); a kept connection that the peer has closed before it took a byte of the
  * request is replaced without telling the caller.  Names are looked up again after a
- * connection error and every `reconnect_ns`.  Redirects are not followed.
+ * connection error and every `reconnect_ns`; of several addresses the first that is
+ * through is used (dial.h).  Redirects are not followed.
  * Behind a proxy every connection is a tunnel through it (CONNECT), with TLS inside if
  * the origin has it; the proxy looks up the origin's name.                   */
 #ifndef RW_HTTP_CLIENT_H
@@ -56,7 +57,8 @@ typedef void http_done_fn(enum status, const struct http_answer *answer,
 /* ST_NO_MEMORY: nothing was begun, and done will not be called; else ST_OK. */
 enum status http_client_send(struct http_client *, const struct http_call *,
     http_done_fn *done, void *arg, struct http_exchange **out);
-/* done will not be called; the connection is closed. */
+/* done will not be called; where the protocol has no other way to say so, the connection is
+ * closed. */
 void http_exchange_cancel(struct http_exchange **);
 
 #endif

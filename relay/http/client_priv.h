@@ -1,7 +1,7 @@
 /* client_priv.h - what client.c and a protocol show each other.
  * SPDX-License-Identifier: Apache-2.0
  *
- * client.c has addresses, connections, the pool of kept ones, and deadlines; a
+ * client.c has connections, exchanges that wait for one, and deadlines; a
  * protocol writes requests and reads answers.                               */
 #ifndef RW_HTTP_CLIENT_PRIV_H
 #define RW_HTTP_CLIENT_PRIV_H
@@ -9,33 +9,36 @@
 #include <sys/queue.h>
 
 #include "http/client.h"
-#include "http/h1.h"
 #include "io/stream.h"
 
 #define CLIENT_HEADERS_MAX ((size_t)32 << 10)	/* of an answer */
 #define CLIENT_DRAIN_MAX ((size_t)1 << 20)	/* of a body past what is kept */
+#define CLIENT_INTERIM_MAX 16			/* 1xx before an answer */
 
 struct client_conn;
 
 /* A protocol on a connection to the upstream. */
 struct client_proto {
-	/* False when out of memory. */
+	/* The stream is READY: calls client_ready, now or later.  False when out of
+	 * memory. */
 	bool (*open)(struct client_conn *);
-	/* conn->exchange is to be sent. */
-	void (*send)(struct client_conn *);
+	/* How many exchanges more it can take now. */
+	size_t (*room)(const struct client_conn *);
+	/* There was room, and it is one of the connection's now.  False when out of
+	 * memory: nothing was begun. */
+	bool (*send)(struct client_conn *, struct http_exchange *);
+	/* It is no longer: what was begun of it ends. */
+	void (*cancel)(struct client_conn *, struct http_exchange *);
 	/* The stream has more input, or has ended. */
 	void (*input)(struct client_conn *);
+	/* All that was queued is gone. */
+	void (*drained)(struct client_conn *);
 	void (*close)(struct client_conn *);
 };
 
 extern const struct client_proto h1_client_proto;
 
-enum conn_phase {
-	CONN_REACHING,			/* the stream connects */
-	CONN_TUNNEL,			/* the proxy is asked */
-	CONN_SHAKING,			/* TLS; without a proxy it connects, too */
-	CONN_READY,
-};
+TAILQ_HEAD(exchange_list, http_exchange);
 
 struct client_conn {
 	TAILQ_ENTRY(client_conn) link;
@@ -43,50 +46,64 @@ struct client_conn {
 	struct stream *stream;		/* owned; NULL when dead */
 	const struct client_proto *proto;
 	void *session;			/* the protocol's, owned */
-	struct http_exchange *exchange;	/* NULL: kept for the next */
+	struct exchange_list exchanges;	/* that it carries */
+	size_t n;			/* of them; 0: kept for the next */
 	int64_t since;
+	int64_t heard_at;
 	unsigned held;
-	enum conn_phase phase;
-	struct h1_scan proxy_scan;	/* of its answer */
-	bool used;			/* has served an exchange before */
-	bool heard;			/* a byte of the answer */
+	bool ready;			/* may carry exchanges */
+	bool used;			/* has carried one before */
+	bool heard;			/* anything, since it was kept */
 	bool ended;			/* the peer has ended its side */
+	bool last;			/* carries no exchange more */
 	bool dead;
 };
 
 enum exchange_step {
-	EXCHANGE_LOOKUP,		/* waits for addresses */
-	EXCHANGE_CONNECT,		/* to be connected, from the loop */
-	EXCHANGE_FAIL,			/* to be ended, from the loop */
-	EXCHANGE_UNDER_WAY,		/* has a connection */
+	EXCHANGE_WAITING,		/* for a connection */
+	EXCHANGE_UNDER_WAY,		/* has one */
+	EXCHANGE_FAILING,		/* to be ended, from the loop */
 };
 
 struct http_exchange {
 	TAILQ_ENTRY(http_exchange) link;	/* of all of the client */
+	TAILQ_ENTRY(http_exchange) on;	/* of those waiting, or the connection's */
 	struct http_client *client;	/* borrowed */
 	struct client_conn *conn;	/* NULL but when under way */
+	void *ask;			/* the protocol's */
 	enum exchange_step step;
-	enum status why;		/* of FAIL; else of what kept us from connecting */
+	enum status why;		/* of FAILING */
 	http_done_fn *done;
 	void *arg;			/* borrowed */
 	struct loop_timer *timer;	/* owned */
-	struct buf *head;		/* owned: the request's, as text */
+	void *memory;			/* owned: of method and headers */
+	const char *method;
+	struct http_headers headers;
 	struct bytes body;		/* borrowed */
 	bool to_head;			/* HEAD: the answer has no body */
+	bool on_kept;			/* was sent on a connection that was kept */
+	bool fresh;			/* not on one that was used before */
 	bool retried;
-	size_t tried;			/* addresses */
-	int64_t connect_until, deadline;
+	int64_t sent_at;
 	/* the answer, as far as it is there */
 	struct http_answer answer;
 	void *answer_head;		/* owned: text and list of headers */
 	struct buf answer_body;
 };
 
-size_t client_max_body(const struct client_conn *);
-/* The answer is complete.  The connection is kept if it may. */
-void client_answered(struct client_conn *, bool keep);
-/* The exchange ends without an answer, and the connection with it; or is sent
+const struct http_url *client_url(const struct client_conn *);
+/* Keeps what may be kept of a piece of the answer's body; *drained counts the rest.  False
+ * when enough has been thrown away. */
+bool client_keep_piece(struct http_exchange *, struct bytes, size_t *drained);
+
+/* The connection can carry exchanges. */
+void client_ready(struct client_conn *);
+/* The answer is complete.  The connection is used again if it may. */
+void client_answered(struct client_conn *, struct http_exchange *, bool keep);
+/* The connection ends, and what is on it without an answer; or what is is sent
  * again over another if this one was kept and found closed (ST_CUT). */
 void client_failed(struct client_conn *, enum status why);
+/* It takes no exchange more, and ends when it has none. */
+void client_retire(struct client_conn *);
 
 #endif

@@ -6,7 +6,7 @@
 #include "http/client_priv.h"
 #include "http/h1.h"
 
-#define INTERIM_MAX 16			/* 1xx before an answer */
+#define REQUEST_HEAD_MAX ((size_t)64 << 10)
 
 struct session {
 	struct h1_scan scan;
@@ -21,7 +21,10 @@ static bool
 open_session(struct client_conn *c)
 {
 	c->session = calloc(1, sizeof(struct session));
-	return c->session != NULL;
+	if (!c->session)
+		return false;
+	client_ready(c);
+	return true;
 }
 
 static void
@@ -31,22 +34,46 @@ close_session(struct client_conn *c)
 	c->session = NULL;
 }
 
-static void
-send_request(struct client_conn *c)
+static size_t
+room(const struct client_conn *c)
 {
-	struct http_exchange *x = c->exchange;
-	struct session *s = c->session;
+	return c->n == 0;
+}
 
+static bool
+send_request(struct client_conn *c, struct http_exchange *x)
+{
+	const struct http_url *url = client_url(c);
+	struct session *s = c->session;
+	struct buf *head = buf_new(REQUEST_HEAD_MAX);
+
+	if (!head)
+		return false;
+	h1_write_request(head, x->method, url->path, url->authority,
+	    x->headers, x->body.n);
+	if (buf_failed(head)) {
+		buf_free(&head);
+		return false;
+	}
 	*s = (struct session){ .keep = false };
-	stream_write_borrowed(c->stream, buf_bytes(x->head));
+	stream_write(c->stream, &head);
 	stream_write_borrowed(c->stream, x->body);
+	return true;
+}
+
+/* What comes is the answer to nothing, and the body is no longer ours to send. */
+static void
+cancel(struct client_conn *c, struct http_exchange *x)
+{
+	(void)x;
+	c->last = true;
 }
 
 /* Copies the head to memory of the exchange, and takes it apart. */
 static enum status
 parse_head(struct client_conn *c, struct bytes text, struct h1_head *head)
 {
-	struct http_exchange *x = c->exchange;
+	struct http_exchange *x = TAILQ_FIRST(&c->exchanges);
 	struct session *s = c->session;
 	struct http_header *list;
 	uint8_t *copy;
@@ -64,7 +91,7 @@ parse_head(struct client_conn *c, struct bytes text, struct h1_head *head)
 static enum status
 take_head(struct client_conn *c, struct bytes text)
 {
-	struct http_exchange *x = c->exchange;
+	struct http_exchange *x = TAILQ_FIRST(&c->exchanges);
 	struct session *s = c->session;
 	struct h1_head head;
 	enum status st = parse_head(c, text, &head);
@@ -75,7 +102,7 @@ take_head(struct client_conn *c, struct bytes text)
 	s->scan = (struct h1_scan){ .seen = 0 };
 	if (head.status < 200) {
 		/* we asked for no other protocol */
-		if (head.status == 101 || ++s->interim > INTERIM_MAX)
+		if (head.status == 101 || ++s->interim > CLIENT_INTERIM_MAX)
 			return ST_BAD_ANSWER;
 		return ST_OK;
 	}
@@ -103,21 +130,6 @@ read_head(struct client_conn *c)
 	return take_head(c, bytes_of(in.p, len));
 }
 
-/* False when enough has been thrown away. */
-static bool
-keep_piece(struct client_conn *c, struct bytes piece)
-{
-	struct session *s = c->session;
-	struct buf *b = &c->exchange->answer_body;
-	size_t room = client_max_body(c) - b->len;
-	size_t n = piece.n < room ? piece.n : room;
-
-	if (!buf_append(b, piece.p, n))
-		return false;
-	s->drained += piece.n - n;
-	return s->drained <= CLIENT_DRAIN_MAX;
-}
-
 static enum status
 read_body(struct client_conn *c)
 {
@@ -129,7 +141,8 @@ read_body(struct client_conn *c)
 	st = h1_body_next(&s->body, stream_input(c->stream), &piece, &used);
 	if (st == ST_BAD_REQUEST || st == ST_HEADERS_LARGE)
 		return ST_BAD_ANSWER;
-	if (!keep_piece(c, piece)) {
+	if (!client_keep_piece(TAILQ_FIRST(&c->exchanges), piece,
+	    &s->drained)) {
 		s->keep = false;
 		return ST_END;
 	}
@@ -145,20 +158,34 @@ input(struct client_conn *c)
 	struct session *s = c->session;
 	enum status st;
 
-	if (stream_input(c->stream).n)
-		c->heard = true;
+	if (c->n == 0) {
+		/* kept: whatever comes, it is not to be trusted any more */
+		client_retire(c);
+		return;
+	}
 	do {
 		st = s->in_body ? read_body(c) : read_head(c);
 	} while (st == ST_OK);
 	if (st == ST_END)
-		client_answered(c, s->keep);
+		client_answered(c, TAILQ_FIRST(&c->exchanges), s->keep &&
+		    stream_queued(c->stream) == 0 &&
+		    stream_input(c->stream).n == 0);
 	else if (st != ST_WAIT)
 		client_failed(c, st);
 }
 
+static void
+drained(struct client_conn *c)
+{
+	(void)c;	/* it was all that there was to send */
+}
+
 const struct client_proto h1_client_proto = {
 	.open = open_session,
+	.room = room,
 	.send = send_request,
+	.cancel = cancel,
 	.input = input,
+	.drained = drained,
 	.close = close_session,
 };

@@ -340,7 +340,7 @@ settle_upstream_tls(struct load *l, struct config_upstream *u)
 	o->n_certificates = *u->certificate != '\0';
 	o->key = &u->key;
 	o->n_keys = *u->key != '\0';
-	o->alpn = HTTP_CLIENT_ALPN;
+	o->alpn = u->http2_off ? HTTP_CLIENT_ALPN_1 : HTTP_CLIENT_ALPN;
 	return settle_server_name(l, u);
 }
 
@@ -553,7 +553,7 @@ static enum status
 cross_check_upstream_tls(struct load *l, size_t i)
 {
 	static const char *const of_https[] = { "ca", "certificate", "key",
-		"server-name", "tls-min", NULL };
+		"server-name", "tls-min", "http2", NULL };
 	static const char *const of_certificate[] = { "key", NULL };
 	static const char *const file[] = { [TLS_CERTIFICATE] = "certificate",
 		[TLS_KEY] = "key", [TLS_CA] = "ca" };

@@ -46,6 +46,7 @@ struct config_upstream {
 	struct forward_opts forward;	/* all but user_agent and tls */
 	const char *url;
 	const char *proxy;		/* "": none */
+	bool http2_off;
 	struct tls_client_opts tls;	/* of an https url */
 	const char *certificate, *key;	/* "": none */
 	struct config_list headers;

@@ -11,7 +11,8 @@
  *	                 once, if a kept connection was closed
  *
  * Who waits takes the first connection that has room.  For each of those that
- * wait a dial is under way; when one fails, so does who has none left to wait for.
+ * wait a dial is under way, or one for all while connections are shared; when one
+ * fails, so does who has none left to wait for.
  */
 #include "http/client.h"
 
@@ -34,9 +35,11 @@ struct http_client {
 	struct exchange_list exchanges;	/* owned */
 	struct exchange_list waiting;	/* of them */
 	size_t n_waiting;
+	bool shares;			/* connections, as far as is known */
 };
 
 static void start(struct http_exchange *);
+static void fail_waiting(struct http_client *, enum status why);
 static void provide(struct http_client *);
 
 /* ---- exchanges ---------------------------------------------------------------------- */
@@ -233,8 +236,31 @@ client_ready(struct client_conn *c)
 
 	c->ready = true;
 	c->since = loop_now(cl->loop);
+	cl->shares = c->proto->shared;
 	settle(c);
 	serve_waiting(cl);
+	provide(cl);
+}
+
+void
+client_has_room(struct client_conn *c)
+{
+	if (c->ready)
+		serve_waiting(c->client);
+}
+
+void
+client_gave_up(struct client_conn *c, struct http_exchange *x, enum status why,
+    bool again)
+{
+	leave(c, x);
+	settle(c);
+	if (!again || x->retried) {
+		fail(x, why);
+		return;
+	}
+	x->retried = true;
+	start(x);
 }
 
 void
@@ -249,13 +275,25 @@ client_answered(struct client_conn *c, struct http_exchange *x, bool keep)
 	finish(x, ST_OK);
 }
 
+/* A connection has ended that was none for anybody: who waited for it does not wait for
+ * the next such one. */
+static void
+was_none(struct http_client *cl, enum status why)
+{
+	dialer_doubt(cl->dialer);
+	fail_waiting(cl, why);
+}
+
 void
 client_retire(struct client_conn *c)
 {
 	struct http_client *cl = c->client;
+	bool none = c->n == 0 && !c->used;
 
 	c->last = true;
 	settle(c);
+	if (none)
+		was_none(cl, ST_CUT);
 	provide(cl);
 }
 
@@ -267,26 +305,40 @@ may_go_again(const struct client_conn *c, const struct http_exchange *x,
 	return why == ST_CUT && x->on_kept && !c->heard && !x->retried;
 }
 
+/* The connection has ended. */
+static void
+cut_off(const struct client_conn *c, struct http_exchange *x, enum status why)
+{
+	if (may_go_again(c, x, why)) {
+		x->retried = x->fresh = true;
+		start(x);
+		return;
+	}
+	dialer_doubt(c->client->dialer);
+	fail(x, why);
+}
+
 void
 client_failed(struct client_conn *c, enum status why)
 {
+	struct exchange_list left = TAILQ_HEAD_INITIALIZER(left);
 	struct http_client *cl = c->client;
+	bool none = c->n == 0 && !c->used;
 	struct http_exchange *x;
 
 	hold(c);
-	c->last = true;
 	while ((x = TAILQ_FIRST(&c->exchanges)) != NULL) {
 		leave(c, x);
-		x->retried = x->fresh = may_go_again(c, x, why);
-		if (!x->retried) {
-			dialer_doubt(cl->dialer);
-			fail(x, why);
-		} else {
-			start(x);
-		}
+		TAILQ_INSERT_TAIL(&left, x, on);
 	}
 	close_conn(c);
+	while ((x = TAILQ_FIRST(&left)) != NULL) {
+		TAILQ_REMOVE(&left, x, on);
+		cut_off(c, x, why);
+	}
 	release(c);
+	if (none)
+		was_none(cl, why);
 	provide(cl);
 }
 
@@ -327,7 +379,7 @@ on_event(struct client_conn *c, enum stream_event event)
 	case STREAM_DRAINED:
 		c->proto->drained(c);
 		break;
-	case STREAM_TIMEOUT:	/* kept long enough */
+	case STREAM_TIMEOUT:	/* kept long enough, or never ready */
 		client_failed(c, ST_TIMEOUT);
 		break;
 	case STREAM_FAILED:
@@ -358,10 +410,13 @@ open_conn(struct http_client *cl, struct stream *taken)
 	}
 	c->client = cl;
 	c->stream = taken;
-	c->proto = &h1_client_proto;
+	c->proto = bytes_eq(stream_protocol(taken), BYTES_LIT("h2")) ?
+	    &h2_client_proto : &h1_client_proto;
 	TAILQ_INIT(&c->exchanges);
 	TAILQ_INSERT_HEAD(&cl->conns, c, link);
 	stream_own(c->stream, on_stream, c);
+	stream_deadline(c->stream, loop_now(cl->loop) +
+	    cl->opts.connect_timeout_ns);
 	if (!c->proto->open(c)) {
 		close_conn(c);
 		return ST_NO_MEMORY;
@@ -371,13 +426,45 @@ open_conn(struct http_client *cl, struct stream *taken)
 
 /* ---- dials ------------------------------------------------------------------------------- */
 
+/* Connections that are to come. */
+static size_t
+count_coming(const struct http_client *cl)
+{
+	size_t n = dialer_dials(cl->dialer);
+	struct client_conn *c;
+
+	TAILQ_FOREACH(c, &cl->conns, link)
+		n += !c->ready;
+	return n;
+}
+
+/* An upstream that lets nobody in at present would not do so elsewhere either. */
+static bool
+must_wait(const struct http_client *cl)
+{
+	struct client_conn *c;
+
+	TAILQ_FOREACH(c, &cl->conns, link) {
+		if (c->ready && c->n == 0 && !c->last && c->proto->room(c) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* That those who wait need. */
+static size_t
+count_wanted(const struct http_client *cl)
+{
+	return cl->shares && cl->n_waiting ? 1 : cl->n_waiting;
+}
+
 /* Those that have nothing left to wait for. */
 static void
 fail_waiting(struct http_client *cl, enum status why)
 {
 	struct http_exchange *x;
 
-	while (cl->n_waiting > dialer_dials(cl->dialer)) {
+	while (count_wanted(cl) > count_coming(cl)) {
 		x = TAILQ_FIRST(&cl->waiting);
 		stop_waiting(x, EXCHANGE_FAILING);
 		fail(x, why);
@@ -387,7 +474,9 @@ fail_waiting(struct http_client *cl, enum status why)
 static void
 provide(struct http_client *cl)
 {
-	while (dialer_dials(cl->dialer) < cl->n_waiting) {
+	if (must_wait(cl))
+		return;
+	while (count_coming(cl) < count_wanted(cl)) {
 		if (dialer_dial(cl->dialer) != ST_OK)
 			fail_waiting(cl, ST_NO_MEMORY);
 	}
@@ -400,8 +489,9 @@ dialled(enum status st, struct stream *taken, void *arg)
 
 	if (st == ST_OK)
 		st = open_conn(cl, taken);
-	if (st != ST_OK)
-		fail_waiting(cl, st);
+	if (st == ST_OK)
+		return;
+	fail_waiting(cl, st);
 	provide(cl);
 }
 
@@ -434,6 +524,7 @@ abandon(struct http_exchange *x)
 	c->proto->cancel(c, x);
 	if (!c->dead)
 		settle(c);
+	serve_waiting(c->client);
 	release(c);
 }
 
@@ -487,6 +578,7 @@ http_client_new(struct loop *loop, const struct http_client_opts *opts,
 	}
 	cl->loop = loop;
 	cl->opts = *opts;
+	cl->shares = opts->tls != NULL;	/* until we are told */
 	TAILQ_INIT(&cl->conns);
 	TAILQ_INIT(&cl->exchanges);
 	TAILQ_INIT(&cl->waiting);

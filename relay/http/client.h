@@ -1,11 +1,13 @@
 /* client.h - asking an upstream: connect, keep connections, one call per
- * request.
+ * request, over HTTP/1.1 or HTTP/2.
  * SPDX-License-Identifier: Apache-2.0
  *
  * A client belongs to one loop and one origin.  Connections are kept and used again
  * (also when an exchange ended with an error status: the body is drained up to a
  * limit); a kept connection that the peer has closed before it took a byte of the
- * request is replaced without telling the caller.  Names are looked up again after a
+ * request is replaced without telling the caller, and what the peer says it has not looked
+ * at (RFC 9113 8.7) is sent once more.  A connection of HTTP/2 carries as many exchanges
+ * as the peer allows.  Names are looked up again after a
  * connection error and every `reconnect_ns`; of several addresses the first that is
  * through is used (dial.h).  Redirects are not followed.
  * Behind a proxy every connection is a tunnel through it (CONNECT), with TLS inside if
@@ -21,8 +23,9 @@ struct http_client;
 struct http_exchange;
 struct tls;
 
-/* What it speaks, the best first, for ALPN. */
-#define HTTP_CLIENT_ALPN "http/1.1"
+/* What it speaks, the best first, for ALPN: of what `tls` offers the upstream chooses. */
+#define HTTP_CLIENT_ALPN "h2,http/1.1"
+#define HTTP_CLIENT_ALPN_1 "http/1.1"
 
 struct http_client_opts {
 	struct http_url url;
@@ -49,7 +52,7 @@ struct http_call {
 };
 
 /* ST_OK: `answer` is there.  Else it is NULL: ST_NO_ADDRESS, ST_CONNECT, ST_TIMEOUT,
- * ST_CUT, ST_BAD_ANSWER, ST_NO_MEMORY, ST_SYSTEM, what the proxy had against it
+ * ST_CUT, ST_RESET, ST_BAD_ANSWER, ST_NO_MEMORY, ST_SYSTEM, what the proxy had against it
  * (ST_PROXY_REFUSED, ...) or TLS (ST_NOT_TLS, ST_CERT_NAME, ...).  Never called before
  * http_client_send returns. */
 typedef void http_done_fn(enum status, const struct http_answer *answer,

@@ -19,6 +19,7 @@ struct client_conn;
 
 /* A protocol on a connection to the upstream. */
 struct client_proto {
+	bool shared;			/* several exchanges on a connection */
 	/* The stream is READY: calls client_ready, now or later.  False when out of
 	 * memory. */
 	bool (*open)(struct client_conn *);
@@ -36,7 +37,7 @@ struct client_proto {
 	void (*close)(struct client_conn *);
 };
 
-extern const struct client_proto h1_client_proto;
+extern const struct client_proto h1_client_proto, h2_client_proto;
 
 TAILQ_HEAD(exchange_list, http_exchange);
 
@@ -100,6 +101,12 @@ bool client_keep_piece(struct http_exchange *, struct bytes, size_t *drained);
 void client_ready(struct client_conn *);
 /* The answer is complete.  The connection is used again if it may. */
 void client_answered(struct client_conn *, struct http_exchange *, bool keep);
+/* The exchange ends without one.  again: the upstream has not looked at it, and it is sent
+ * once more. */
+void client_gave_up(struct client_conn *, struct http_exchange *,
+    enum status why, bool again);
+/* It may have more room than before. */
+void client_has_room(struct client_conn *);
 /* The connection ends, and what is on it without an answer; or what is is sent
  * again over another if this one was kept and found closed (ST_CUT). */
 void client_failed(struct client_conn *, enum status why);

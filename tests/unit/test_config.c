@@ -323,7 +323,7 @@ tls_reaches_its_fields(void **state)
 	    "http2 = off }\nlisten c { address = \"*:3\" }\n"
 	    "upstream x { url = https://x:1/y ca = %s/ca.pem tls-min = 1.3\n"
 	    "certificate = %s/a.pem key = %s/a.key server-name = 192.0.2.1 }\n"
-	    "upstream y { url = \"https://[::1]/\" }\n"
+	    "upstream y { url = \"https://[::1]/\" http2 = off }\n"
 	    "upstream z { url = https://store.example.:1/ }\n"));
 	so = &c->listens[0].tls;
 	assert_string_equal(so->common.name, "a");
@@ -352,8 +352,10 @@ tls_reaches_its_fields(void **state)
 	assert_int_equal(co->common.n_keys, 1);
 	assert_int_equal(co->common.min, TLS_1_3);
 	assert_string_equal(co->server_name, "192.0.2.1");
+	assert_string_equal(co->common.alpn, "h2,http/1.1");
 	co = &c->upstreams[1].tls;
 	assert_string_equal(co->server_name, "::1");
+	assert_string_equal(co->common.alpn, "http/1.1");
 	assert_string_equal(c->upstreams[2].tls.server_name, "store.example");
 	assert_string_equal(c->upstreams[2].forward.url.host, "store.example.");
 	assert_string_equal(co->common.ca, "");

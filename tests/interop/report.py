@@ -52,8 +52,9 @@ class Report:
         return 1 if self.failed else 0
 
 
-def main(name, play, seconds, direct=True):
-    """Runs play(report, stage, programs, options); direct: also without a relay."""
+def main(name, play, seconds, direct=True, write=False):
+    """Runs play(report, stage, programs, options); direct: also without a relay;
+    write: may write what is expected anew."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--relay", default="./rwrelay", help="the daemon")
     parser.add_argument("--peers", default="build-peers",
@@ -64,6 +65,9 @@ def main(name, play, seconds, direct=True):
     if direct:
         parser.add_argument("--direct", action="store_true",
                             help="without the relay, to see what the peers do alone")
+    if write:
+        parser.add_argument("--write", action="store_true",
+                            help="keep what comes as what is expected")
     options = parser.parse_args()
     alone = direct and options.direct
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -38,11 +38,71 @@ the_first_pattern_counts(void **state)
 	    EDGE_NAME_MAX + 1)));
 }
 
+static void
+check_stars(const char *pattern, const char *name, const char *expected)
+{
+	struct edge_stars s;
+	char got[128] = "";
+	unsigned i;
+
+	edge_stars(pattern, bytes_str(name), &s);
+	for (i = 1; i < s.n; i++) {
+		(void)strcat(got, "<");
+		(void)strncat(got, (const char *)s.star[i].p, s.star[i].n);
+		(void)strcat(got, ">");
+	}
+	assert_string_equal(got, expected);
+	assert_true(bytes_eq(s.star[0], bytes_str(name)));
+	assert_true(bytes_eq(edge_star(0, &s), bytes_str(name)));
+	assert_int_equal(edge_star(9, &s).n, s.n > 9 ? s.star[9].n : 0);
+}
+
+static void
+stars_take_what_they_stand_for(void **state)
+{
+	(void)state;
+	check_stars("site-1", "site-1", "");
+	check_stars("site-*", "site-1", "<1>");
+	check_stars("site-*", "site-", "<>");
+	check_stars("*", "any", "<any>");
+	check_stars("*-*", "a-b-c", "<a-b><c>");
+	check_stars("**x*", "axxb", "<ax><><b>");
+	check_stars("[a*]*[!]*]?*", "*bcd", "<b><>");
+	check_stars("\\**\\*", "*-*", "<->");
+	check_stars("[[:alpha:]*]*[[:digit:]]-*", "*x1-y", "<x><y>");
+	check_stars("[x*", "[xy", "<y>");
+	check_stars("*a*b*c*d*e*f*g*h*i*j*", "1a2b3c4d5e6f7g8h9i10j11",
+	    "<1><2><3><4><5><6><7><8><9>");
+}
+
+static void
+templates_have_stars_only(void **state)
+{
+	static const char *const good[] = { "", "x", "$1", "${2}", "$0", "$$3",
+		"$1-$2" };
+	static const char *const bad[] = { "$3", "$1x", "${name}", "$10" };
+	struct template *t;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_null(edge_template_new("*-*", good[i], &t));
+		template_free(&t);
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_non_null(edge_template_new("*-*", bad[i], &t));
+		assert_null(t);
+	}
+	assert_non_null(edge_template_new("a[*]\\*", "$1", &t));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_pattern_counts),
+		cmocka_unit_test(stars_take_what_they_stand_for),
+		cmocka_unit_test(templates_have_stars_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
 #include "config/config.h"
 #include "policy/match.h"
+#include "policy/regex.h"
 
 #define CONTROL_LENGTH_MAX 100	/* less than sun_path */
 #define PATH_LENGTH_MAX 512
@@ -18,6 +20,7 @@
 #define EDGES_LENGTH_MAX 512
 #define SERVER_NAME_LENGTH_MAX 253
 #define USER_LENGTH_MAX 32
+#define TEXT_LENGTH_MAX 4096
 
 #define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -196,6 +199,43 @@ check_match(const char *selector)
 	const char *wrong = match_parse(selector, &m);
 
 	match_free(&m);
+	return wrong;
+}
+
+const char *
+check_utf8(const char *text)
+{
+	if (strlen(text) > TEXT_LENGTH_MAX)
+		return "a text has at most 4096 bytes";
+	return utf8_valid(bytes_str(text)) ? NULL : "a text is UTF-8";
+}
+
+const char *
+check_label(const char *name)
+{
+	return *name ? check_utf8(name) : "a label's name is not empty";
+}
+
+const char *
+check_set_label(const char *text)
+{
+	if (*text == '=' || !strchr(text, '='))
+		return "a label is written \"name=value\"";
+	if (strncmp(text, "__name__=", 9) == 0)
+		return "a series keeps its name: relabel can change it";
+	return check_utf8(text);
+}
+
+const char *
+check_regex(const char *text)
+{
+	struct regex *x;
+	const char *wrong = check_utf8(text);
+
+	if (wrong)
+		return wrong;
+	wrong = regex_new(bytes_str(text), &x);
+	regex_free(&x);
 	return wrong;
 }
 

@@ -22,6 +22,10 @@ const char *check_proxy(const char *);	/* "": none */
 const char *check_header(const char *);		/* "Name: value" */
 const char *check_edges(const char *);		/* names with * ? [...] */
 const char *check_match(const char *);		/* a selector of series */
+const char *check_label(const char *);		/* a label's name */
+const char *check_set_label(const char *);	/* "name=value" */
+const char *check_regex(const char *);
+const char *check_utf8(const char *);		/* may be empty */
 
 /* Whether one of two good addresses takes connections that are for the other. */
 bool check_addresses_clash(const char *, const char *);

@@ -389,23 +389,108 @@ fill_upstreams(struct load *l)
 }
 
 static enum status
+refuse_rule(struct load *l, size_t i, const char *wrong)
+{
+	struct place at = grammar_place(l->file, "relabel", i, "action", 0);
+
+	return place_refuse(&at, l->why, "%s", wrong);
+}
+
+/* `first`: the number of the edge's first relabel section among those of all edges. */
+static enum status
+fill_relabel(struct load *l, struct edge_policy *p, size_t first, size_t n)
+{
+	struct relabel_rule *rule;
+	const char *wrong;
+	enum status st = ST_OK;
+	size_t i, which;
+
+	if (n > CONFIG_SECTIONS_MAX)
+		return refuse_rule(l, first + CONFIG_SECTIONS_MAX,
+		    "more than 64 sections of this kind in an edge");
+	rule = arena_take_array(l->c->memory, n, sizeof(*rule));
+	if (!rule)
+		return ST_NO_MEMORY;
+	for (i = 0; i < n && st == ST_OK; i++) {
+		struct config_relabel one = { .source_labels.n = 0 };
+
+		st = fill(l, "relabel", first + i, &one);
+		rule[i] = one.rule;
+		rule[i].source_labels = one.source_labels.item;
+		rule[i].n_source_labels = one.source_labels.n;
+	}
+	if (st != ST_OK || n == 0)
+		return st;
+	wrong = relabel_new(rule, n, &p->relabel, &which);
+	return wrong ? refuse_rule(l, first + which, wrong) : ST_OK;
+}
+
+/* "name=value" taken apart; check_set_label has seen it. */
+static enum status
+fill_set(struct load *l, struct config_edge *e, size_t i)
+{
+	struct edge_policy *p = &e->policy;
+	const char *text, *wrong;
+	struct place at;
+	size_t k, name;
+
+	p->set = arena_take_array(l->c->memory, e->set_labels.n,
+	    sizeof(*p->set));
+	if (!p->set)
+		return ST_NO_MEMORY;
+	for (k = 0; k < e->set_labels.n; k++) {
+		text = e->set_labels.item[k];
+		name = strcspn(text, "=");
+		p->set[k].name = bytes_of(text, name);
+		wrong = edge_template_new(p->pattern, text + name + 1,
+		    &p->set[k].value);
+		if (!wrong) {
+			p->n_set++;
+			continue;
+		}
+		at = grammar_place(l->file, "edge", i, "set-labels", k);
+		return place_refuse(&at, l->why, "directive set-labels: %s",
+		    wrong);
+	}
+	return ST_OK;
+}
+
+static enum status
+fill_edge(struct load *l, struct config_edge *e, size_t i, size_t first_rule)
+{
+	enum status st = fill_title(l, "edge", i, check_edges,
+	    &e->policy.pattern);
+
+	if (st == ST_OK)
+		st = fill(l, "edge", i, e);
+	if (st == ST_OK)
+		st = fill_set(l, e, i);
+	return st == ST_OK ? fill_relabel(l, &e->policy, first_rule,
+	    grammar_within(l->file, "edge", i, "relabel")) : st;
+}
+
+static enum status
 fill_edges(struct load *l)
 {
 	struct config *c = l->c;
 	struct edge_policy *p;
 	enum status st;
 	void *room;
-	size_t i;
+	size_t i, rules = 0;
 
-	st = take_sections(l, "edge", sizeof(*p), &room, &c->policies.n);
+	st = take_sections(l, "edge", sizeof(*c->edges), &room, &c->n_edges);
 	if (st != ST_OK)
 		return st;
-	c->policies.item = p = room;
-	for (i = 0; i < c->policies.n && st == ST_OK; i++) {
-		st = fill_title(l, "edge", i, check_edges, &p[i].pattern);
-		if (st == ST_OK)
-			st = fill(l, "edge", i, &p[i]);
+	c->edges = room;
+	p = arena_take_array(c->memory, c->n_edges, sizeof(*p));
+	if (!p)
+		return ST_NO_MEMORY;
+	for (i = 0; i < c->n_edges && st == ST_OK; i++) {
+		st = fill_edge(l, &c->edges[i], i, rules);
+		rules += grammar_within(l->file, "edge", i, "relabel");
+		p[i] = c->edges[i].policy;
 	}
+	c->policies = (struct edge_policies){ p, c->n_edges };
 	c->ingest.policies = c->policies;
 	for (i = 0; i < c->n_upstreams; i++)
 		c->upstreams[i].forward.policies = c->policies;
@@ -658,14 +743,27 @@ config_load(const char *path, struct config **out, struct config_error *why)
 	return ST_OK;
 }
 
+static void
+free_policy(struct edge_policy *p)
+{
+	size_t i;
+
+	relabel_free(&p->relabel);
+	for (i = 0; i < p->n_set; i++)
+		template_free(&p->set[i].value);
+}
+
 void
 config_free(struct config **taken)
 {
 	struct config *c = *taken;
+	size_t i;
 
 	*taken = NULL;
 	if (!c)
 		return;
+	for (i = 0; i < c->n_edges; i++)
+		free_policy(&c->edges[i].policy);
 	arena_free(&c->memory);
 	free(c);
 }

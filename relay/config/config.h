@@ -53,6 +53,16 @@ struct config_upstream {
 	struct config_list edges, match;
 };
 
+struct config_relabel {
+	struct relabel_rule rule;
+	struct config_list source_labels;
+};
+
+struct config_edge {
+	struct edge_policy policy;	/* owns what the arena does not */
+	struct config_list set_labels;
+};
+
 /* Everything that it points to lives and dies with it. */
 struct config {
 	unsigned workers;		/* 0: one per core */
@@ -68,7 +78,9 @@ struct config {
 	struct spool_opts spool;
 	struct config_upstream *upstreams;	/* at least one */
 	size_t n_upstreams;
-	struct edge_policies policies;
+	struct config_edge *edges;
+	size_t n_edges;
+	struct edge_policies policies;	/* of those */
 	struct arena *memory;		/* owned: all of the above */
 };
 

@@ -11,7 +11,8 @@
 #define IN_admin struct config_admin
 #define IN_spool struct spool_opts
 #define IN_upstream struct config_upstream
-#define IN_edge struct edge_policy
+#define IN_edge struct config_edge
+#define IN_relabel struct config_relabel
 
 const struct directive directives[] = {
 #define DIRECTIVE(section_, name_, type_, field_, usual_, low_, high_, check_) \

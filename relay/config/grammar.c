@@ -32,14 +32,15 @@ struct grammar {
 };
 
 static const struct section {
-	const char *name;
+	const char *within, *name;
 	cfg_flag_t flags;
 } sections[] = {
-	{ "listen", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
-	{ "admin", CFGF_NONE },
-	{ "spool", CFGF_NONE },
-	{ "upstream", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
-	{ "edge", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
+	{ "top", "listen", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
+	{ "top", "admin", CFGF_NONE },
+	{ "top", "spool", CFGF_NONE },
+	{ "top", "upstream", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
+	{ "top", "edge", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
+	{ "edge", "relabel", CFGF_MULTI },
 };
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
 
@@ -106,9 +107,9 @@ nearest(const char *name, const char *section)
 			near = directives[i].name;
 		}
 	}
-	for (i = 0; i < SECTIONS && strcmp(section, "top") == 0; i++) {
+	for (i = 0; i < SECTIONS; i++) {
 		d = distance(name, sections[i].name);
-		if (d < best) {
+		if (d < best && strcmp(sections[i].within, section) == 0) {
 			best = d;
 			near = sections[i].name;
 		}
@@ -124,6 +125,9 @@ home_of(const char *name)
 	for (i = 0; i < directives_n; i++)
 		if (strcmp(directives[i].name, name) == 0)
 			return directives[i].section;
+	for (i = 0; i < SECTIONS; i++)
+		if (strcmp(sections[i].name, name) == 0)
+			return sections[i].within;
 	return NULL;
 }
 
@@ -134,7 +138,7 @@ is_outer(const char *name)
 
 	for (i = 0; i < SECTIONS; i++)
 		if (strcmp(sections[i].name, name) == 0)
-			return true;
+			return strcmp(sections[i].within, "top") == 0;
 	return strcmp(name, "include") == 0;
 }
 
@@ -323,29 +327,42 @@ add_directives(const char *section, cfg_opt_t *out)
 	return n;
 }
 
+/* What is in a section, the sections within it too; their contents are a row each
+ * in `rows`. */
+static void
+add_all(const char *section, cfg_opt_t *out, cfg_opt_t *rows, size_t wide)
+{
+	const cfg_opt_t include = CFG_FUNC("include", on_include);
+	const cfg_opt_t end = CFG_END();
+	size_t i, n = add_directives(section, out);
+
+	if (strcmp(section, "top") == 0)
+		out[n++] = include;
+	for (i = 0; i < SECTIONS; i++) {
+		cfg_opt_t one = CFG_SEC(sections[i].name, rows + i * wide,
+		    sections[i].flags);
+
+		if (strcmp(sections[i].within, section) == 0)
+			out[n++] = one;
+	}
+	out[n] = end;
+}
+
 /* libconfuse copies what it is given. */
 static cfg_t *
 make_tree(void)
 {
-	const cfg_opt_t include = CFG_FUNC("include", on_include);
-	const cfg_opt_t end = CFG_END();
-	size_t wide = directives_n + SECTIONS + 2, i, n;
+	size_t wide = directives_n + SECTIONS + 2, i;
 	cfg_opt_t *opts = calloc((SECTIONS + 1) * wide, sizeof(*opts));
+	cfg_opt_t *rows;
 	cfg_t *tree;
 
 	if (!opts)
 		return NULL;
-	n = add_directives("top", opts);
-	opts[n++] = include;
-	for (i = 0; i < SECTIONS; i++) {
-		cfg_opt_t *inner = opts + (i + 1) * wide;
-		cfg_opt_t one = CFG_SEC(sections[i].name, inner,
-		    sections[i].flags);
-
-		inner[add_directives(sections[i].name, inner)] = end;
-		opts[n++] = one;
-	}
-	opts[n] = end;
+	rows = opts + wide;
+	add_all("top", opts, rows, wide);
+	for (i = 0; i < SECTIONS; i++)
+		add_all(sections[i].name, rows + i * wide, rows, wide);
 	tree = cfg_init(opts, CFGF_NONE);
 	free(opts);
 	return tree;
@@ -395,11 +412,47 @@ grammar_free(struct grammar **taken)
 
 /* ---- the tree ------------------------------------------------------------------------ */
 
+static const char *
+outer_of(const char *section)
+{
+	size_t i;
+
+	for (i = 0; i < SECTIONS; i++)
+		if (strcmp(sections[i].name, section) == 0)
+			return sections[i].within;
+	return "top";
+}
+
+/* The i-th of all that are within sections of the outer kind. */
+static cfg_t *
+find_within(const struct grammar *g, const char *outer, const char *section,
+    size_t i)
+{
+	size_t k, n;
+
+	for (k = 0; i >= (n = grammar_within(g, outer, k, section)); k++)
+		i -= n;
+	return cfg_getnsec(cfg_getnsec(g->tree, outer, (unsigned)k), section,
+	    (unsigned)i);
+}
+
 static cfg_t *
 find_section(const struct grammar *g, const char *section, size_t i)
 {
-	return strcmp(section, "top") == 0 ? g->tree :
-	    cfg_getnsec(g->tree, section, (unsigned)i);
+	const char *outer = outer_of(section);
+
+	if (strcmp(section, "top") == 0)
+		return g->tree;
+	return strcmp(outer, "top") == 0 ?
+	    cfg_getnsec(g->tree, section, (unsigned)i) :
+	    find_within(g, outer, section, i);
+}
+
+size_t
+grammar_within(const struct grammar *g, const char *outer, size_t i,
+    const char *inner)
+{
+	return cfg_size(cfg_getnsec(g->tree, outer, (unsigned)i), inner);
 }
 
 size_t

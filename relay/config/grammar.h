@@ -3,7 +3,9 @@
  *
  * What stands where, and nothing about what it means.  A section is named by its
  * kind and number: ("upstream", 2); ("top", 0) is what is outside of sections,
- * and there is always one admin and one spool.                              */
+ * and there is always one admin and one spool.  Sections within others are numbered
+ * through all of those: ("relabel", 0) is the first of the first edge that has
+ * any.                                                                      */
 #ifndef RW_CONFIG_GRAMMAR_H
 #define RW_CONFIG_GRAMMAR_H
 
@@ -28,6 +30,9 @@ enum status grammar_parse(const char *path, struct arena *,
 void grammar_free(struct grammar **);
 
 size_t grammar_sections(const struct grammar *, const char *section);
+/* Of the i-th section of the outer kind, how many of the inner are in it. */
+size_t grammar_within(const struct grammar *, const char *outer, size_t i,
+    const char *inner);
 size_t grammar_values(const struct grammar *, const char *section, size_t i,
     const char *directive);
 const struct setting *grammar_value(const struct grammar *,

@@ -39,6 +39,7 @@ struct home {
 	struct loop *loop;		/* borrowed */
 	struct loop_timer *sweep;	/* owned */
 	struct edge *bucket[BUCKETS];	/* owned */
+	struct relabel_room *room;	/* owned; NULL: no edge has rules */
 	struct batch *batch[BATCHES_MAX];	/* owned, empty */
 	size_t n_batches;
 };
@@ -118,10 +119,12 @@ sweep_due(void *arg)
 
 /* What the edge may. */
 static void
-lay_down(const struct commit_homes *homes, struct bytes name, struct edge *e)
+lay_down(const struct home *h, struct bytes name, struct edge *e)
 {
-	e->policy = edge_policy_of(&homes->opts.policies, name);
-	e->opts = homes->opts.session;
+	e->policy = edge_policy_of(&h->homes->opts.policies, name);
+	e->opts = h->homes->opts.session;
+	e->opts.policy = e->policy;
+	e->opts.room = h->room;
 }
 
 static enum status
@@ -140,7 +143,7 @@ edge_new(struct home *h, struct bytes name, struct edge **at)
 	e = calloc(1, sizeof(*e));
 	st = e ? ST_OK : ST_NO_MEMORY;
 	if (st == ST_OK) {
-		lay_down(homes, name, e);
+		lay_down(h, name, e);
 		st = session_new(name, &e->opts, homes->spool, &e->session);
 	}
 	if (st == ST_OK) {
@@ -211,9 +214,14 @@ static void
 count(const struct commit *c)
 {
 	const struct batch_counts *all = &c->stored, *old = &c->repeated;
-	int64_t samples = (int64_t)(all->samples - old->samples);
-	int64_t histograms = (int64_t)(all->histograms - old->histograms);
-	int64_t exemplars = (int64_t)(all->exemplars - old->exemplars);
+	const struct batch_counts *out = &c->filtered;
+	int64_t samples = (int64_t)(all->samples - old->samples - out->samples);
+	int64_t histograms = (int64_t)(all->histograms - old->histograms -
+	    out->histograms);
+	int64_t exemplars = (int64_t)(all->exemplars - old->exemplars -
+	    out->exemplars);
+	int64_t filtered = (int64_t)(out->samples + out->histograms +
+	    out->exemplars);
 
 	metric_add(METRIC_SAMPLES, samples);
 	metric_add(METRIC_HISTOGRAMS, histograms);
@@ -223,6 +231,11 @@ count(const struct commit *c)
 	    (int64_t)(old->samples + old->histograms + old->exemplars));
 	metric_group_add(c->from->metrics, METRIC_EDGE_SAMPLES,
 	    samples + histograms + exemplars);
+	if (filtered) {
+		metric_add(METRIC_FILTERED, filtered);
+		metric_group_add(c->from->metrics, METRIC_EDGE_FILTERED,
+		    filtered);
+	}
 }
 
 static void
@@ -230,7 +243,7 @@ at_origin(struct loop_msg *msg)
 {
 	struct commit *c = container_of(msg, struct commit, msg);
 
-	if (c->status == ST_OK)
+	if (c->status == ST_OK || c->status == ST_END)
 		count(c);
 	else
 		c->stored = (struct batch_counts){ 0 };
@@ -279,13 +292,15 @@ take_figures(struct commit *c)
 	c->stored = batch_counts(c->batch);
 	c->write.points = (struct spool_points){ .n = c->stored.samples +
 		c->stored.histograms + c->stored.exemplars };
-	c->stored.samples += c->repeated.samples;
-	c->stored.histograms += c->repeated.histograms;
-	c->stored.exemplars += c->repeated.exemplars;
+	c->stored.samples += c->repeated.samples + c->filtered.samples;
+	c->stored.histograms += c->repeated.histograms +
+	    c->filtered.histograms;
+	c->stored.exemplars += c->repeated.exemplars + c->filtered.exemplars;
 	c->n_metadata = c->batch->n_metadata;
 	batch_times(c->batch, &c->write.points.oldest_ms,
 	    &c->write.points.newest_ms);
 	memcpy(c->refused, c->batch->refused, sizeof(c->refused));
+	c->refused[ST_FILTERED] = 0;
 	for (st = ST_OK; st < ST__N; st++) {
 		if (!c->refused[st])
 			continue;
@@ -328,6 +343,9 @@ encode(struct home *h, struct commit *c)
 	st = session_encode(c->from->session, c->batch, c->body, &c->record,
 	    &r);
 	metric_add(METRIC_SERIES_DEFINED, r.defined);
+	if (r.forged)
+		metric_group_add(c->from->metrics, METRIC_EDGE_FORGED,
+		    r.forged);
 	tell_series(c->from, session_n_series(c->from->session));
 	if (st == ST_SERIES_LIMIT) {
 		log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
@@ -339,6 +357,7 @@ encode(struct home *h, struct commit *c)
 	if (st != ST_OK && st != ST_END)
 		return st;
 	c->repeated = r.repeated;
+	c->filtered = r.filtered;
 	take_figures(c);
 	c->write.epoch = r.epoch;
 	c->write.stream = r.stream;
@@ -376,7 +395,7 @@ commit_start(struct commit_homes *homes, struct commit *c)
 
 	c->homes = homes;
 	c->from = NULL;
-	c->stored = c->repeated = (struct batch_counts){ 0 };
+	c->stored = c->repeated = c->filtered = (struct batch_counts){ 0 };
 	c->n_metadata = 0;
 	memset(c->refused, 0, sizeof(c->refused));
 	/* also when home is here: a turn's order stays that of arrival */
@@ -405,7 +424,12 @@ commit_homes_new(const struct commit_opts *opts, struct spool *spool,
 
 		h->homes = homes;
 		h->loop = loops[i];
-		st = spool_add_writer(spool, loops[i]);
+		if (opts->policies.n > 0) {
+			h->room = relabel_room_new();
+			st = h->room ? ST_OK : ST_NO_MEMORY;
+		}
+		if (st == ST_OK)
+			st = spool_add_writer(spool, loops[i]);
 		if (st == ST_OK)
 			st = loop_timer_new(loops[i], sweep_due, h, &h->sweep);
 		if (st == ST_OK)
@@ -439,6 +463,7 @@ commit_homes_free(struct commit_homes **taken)
 		while (homes->home[i].n_batches > 0)
 			batch_free(&homes->home[i].batch[
 			    --homes->home[i].n_batches]);
+		relabel_room_free(&homes->home[i].room);
 		loop_timer_free(&homes->home[i].sweep);
 	}
 	free(homes);

@@ -39,8 +39,9 @@ struct commit {
 	/* the result */
 	enum status status;		/* ST_OK: durable; ST_END: nothing was there
 					   to store; else nothing is kept */
-	struct batch_counts stored;	/* those that were there already included */
-	struct batch_counts repeated;	/* those */
+	struct batch_counts stored;	/* these included: */
+	struct batch_counts repeated;	/* that were there already */
+	struct batch_counts filtered;	/* that relabel rules leave out, as is wanted */
 	uint32_t n_metadata;		/* stored beside them */
 	uint32_t refused[ST__N];	/* points, by reason */
 

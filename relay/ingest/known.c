@@ -6,9 +6,6 @@
 #include <stdlib.h>
 
 #define SLOTS_MIN 64
-/* a form more for each series, and some: past it other forms are parsed anew */
-#define ALIASES_SPARE 1024
-
 struct known_alias {
 	struct hash128 key;
 	uint32_t series;
@@ -120,12 +117,13 @@ enter_alias(struct known_alias *table, uint32_t mask, struct known_alias a)
 }
 
 void
-known_add_alias(struct known *k, struct hash128 key, uint32_t series)
+known_add_alias(struct known *k, struct hash128 key, uint32_t series,
+    uint32_t spare)
 {
 	uint32_t i, more;
 	struct known_alias *table;
 
-	if (k->n_aliases >= 2 * (uint64_t)k->n + ALIASES_SPARE)
+	if (k->n_aliases >= 2 * (uint64_t)k->n + spare)
 		return;
 	if ((uint64_t)k->n_aliases * 4 >= (uint64_t)k->n_alias * 3) {
 		more = k->n_alias ? k->n_alias * 2 : SLOTS_MIN;

@@ -5,7 +5,8 @@
  * what it was given last; both grow by chunks, so that little is held in vain and
  * nothing is moved.  `slot` is an open-addressing table of series by it.  A block that is not in order, or
  * has empty values, may come in many forms: such a series is also entered in `alias`
- * under a canonical hash of its sorted labels, and under other forms as they come.
+ * under a canonical hash of its sorted labels, and under other forms as they come; so is
+ * what is refused by its labels, with the reason in the place of its number.
  * Series are numbered from 0.  Zero-initialised is empty.                   */
 #ifndef RW_INGEST_KNOWN_H
 #define RW_INGEST_KNOWN_H
@@ -37,8 +38,21 @@ void known_fini(struct known *);
 bool known_room(struct known *);
 /* The next series; there is room. */
 void known_add(struct known *, struct hash128 key);
-/* Another form of a series.  If there is no room it will be met again. */
-void known_add_alias(struct known *, struct hash128 key, uint32_t series);
+/* Another form of a series, or KNOWN_VERDICT(why) on what is none.  If there is no room,
+ * or there are `spare` more than two for each series, it will be met again. */
+void known_add_alias(struct known *, struct hash128 key, uint32_t series,
+    uint32_t spare);
+
+#define KNOWN_VERDICT(status) (SERIES_NONE - (uint32_t)(status))
+
+/* Why it is refused; ST_OK: it is a series, or not known. */
+static inline enum status
+known_verdict(uint32_t series)
+{
+	uint32_t st = SERIES_NONE - series;
+
+	return st < ST__N ? (enum status)st : ST_OK;
+}
 
 /* SERIES_NONE: not known. */
 uint32_t known_find_alias(const struct known *, struct hash128 key);

@@ -10,10 +10,13 @@
 #include <string.h>
 
 #include "ingest/known.h"
+#include "policy/rules.h"
 #include "series/codec.h"
 #include "spool/spool.h"
 
 #define SYMBOL_BYTES_PER_SERIES 1024
+/* a form more for each series, and some: past it other forms are parsed anew */
+#define FORMS_SPARE 1024
 
 struct session {
 	char *name;			/* owned */
@@ -21,12 +24,15 @@ struct session {
 	const struct session_opts *opts;	/* borrowed */
 	struct spool *spool;		/* borrowed */
 	struct encoder *encoder;	/* owned */
+	struct rules *rules;		/* owned; NULL: labels stay as they come */
+	uint32_t spare;			/* forms: known_add_alias() */
 	struct hash_key canonical;	/* of the hash of sorted labels */
 
 	uint64_t epoch;			/* of all below; 0: none yet */
 	uint32_t stream;
 	struct known now, before;
 	uint32_t unmet;			/* of before, that were given something */
+	uint32_t forged;		/* met in the batch under way */
 	struct repeats repeats;
 };
 
@@ -54,8 +60,12 @@ session_new(struct bytes name, const struct session_opts *opts,
 	memcpy(s->name, name.p, name.n);
 	s->name[name.n] = '\0';
 	st = hash_key_init(&s->canonical);
+	if (st == ST_OK)
+		st = rules_new(opts->policy, name, &s->rules);
 	if (st != ST_OK)
 		goto fail;
+	/* with rules there may be as many that are none as there are series */
+	s->spare = FORMS_SPARE + (s->rules ? opts->max_series : 0);
 	st = encoder_new(&eo, &s->encoder);
 	if (st != ST_OK)
 		goto fail;
@@ -77,6 +87,7 @@ session_free(struct session **taken)
 	known_fini(&s->now);
 	known_fini(&s->before);
 	encoder_free(&s->encoder);
+	rules_free(&s->rules);
 	free(s->name);
 	free(s);
 }
@@ -160,7 +171,7 @@ take_over(struct session *s, struct hash128 key, uint32_t id)
 	uint32_t was = known_find(&s->before, key);
 	struct last *last;
 
-	if (was == SERIES_NONE)
+	if (was >= s->before.n)
 		return;
 	last = last_at(&s->before.last, was);
 	if (last->kind == LAST_NONE)
@@ -201,6 +212,21 @@ check_lengths(const struct session *s, const struct label *label, uint32_t n)
 	return ST_OK;
 }
 
+static void
+go_by_rules(struct session *s, struct batch_entry *e, struct label *label,
+    uint32_t *n)
+{
+	bool forged;
+
+	e->refused = rules_apply(s->rules, s->opts->room, label, n, &forged);
+	if (e->refused == ST_OK)
+		e->refused = check_lengths(s, label, *n);
+	s->forged += forged;
+	if (e->refused != ST_OK)
+		known_add_alias(&s->now, e->key, KNOWN_VERDICT(e->refused),
+		    s->spare);
+}
+
 /* A block not seen before.  ST_OK with an id, or with e->refused set. */
 static enum status
 meet(struct session *s, const struct batch *b, struct batch_entry *e)
@@ -211,25 +237,27 @@ meet(struct session *s, const struct batch *b, struct batch_entry *e)
 	uint32_t n;
 
 	e->refused = b->labels(b, e, label, s->opts->max_labels, &n);
-	if (e->refused == ST_OK)
+	if (e->refused == ST_OK && s->rules)
+		go_by_rules(s, e, label, &n);
+	else if (e->refused == ST_OK)
 		e->refused = check_lengths(s, label, n);
 	if (e->refused != ST_OK)
 		return ST_OK;
 	/* in order, and never seen from this edge in another form: the usual
 	 * sender, which needs no second hash.  (A series that comes in order
 	 * first and in another form later is defined twice; that costs bytes.) */
-	if (!s->now.n_aliases && came_sorted(b, e, label, n))
+	if (!s->rules && !s->now.n_aliases && came_sorted(b, e, label, n))
 		return define(s, e->key, label, n, &e->id);
 
 	canonical = canonical_key(s, label, n);
 	e->id = known_find_alias(&s->now, canonical);
 	if (e->id != SERIES_NONE) {
-		known_add_alias(&s->now, e->key, e->id);
+		known_add_alias(&s->now, e->key, e->id, s->spare);
 		return ST_OK;
 	}
 	st = define(s, e->key, label, n, &e->id);
 	if (st == ST_OK)
-		known_add_alias(&s->now, canonical, e->id);
+		known_add_alias(&s->now, canonical, e->id, s->spare);
 	return st;
 }
 
@@ -251,7 +279,10 @@ find(struct session *s, const struct batch *b, struct batch_entry *e,
 			return ST_OK;
 	}
 	e->id = known_find(&s->now, e->key);
-	return e->id == SERIES_NONE ? meet(s, b, e) : ST_OK;
+	if (e->id == SERIES_NONE)
+		return meet(s, b, e);
+	e->refused = known_verdict(e->id);
+	return ST_OK;
 }
 
 /* ---- a batch ----------------------------------------------------------------------- */
@@ -302,10 +333,14 @@ session_encode(struct session *s, struct batch *b, struct hash128 body,
 	if (epoch != s->epoch)
 		restart(s, epoch);
 	r->defined = s->now.n;
+	s->forged = 0;
 	st = find_all(s, b);
 	r->defined = s->now.n - r->defined;
+	r->forged = s->forged;
 	if (st != ST_OK)
 		return st;
+	if (s->rules)
+		r->filtered = batch_refused_counts(b, ST_FILTERED);
 	batch_settle(b);
 	r->repeated = repeats_take(&s->repeats, &s->canonical, body,
 	    &s->now.last, b);

@@ -4,7 +4,8 @@
  *
  * A series is found by the keyed hash of its label block, first by looking at the
  * series that followed the one before the last time, then in a table.  Labels are
- * parsed and judged when a series is first seen, at no cost per sample later.  State
+ * parsed, rewritten and judged when a series is first seen, at no cost per sample later.
+ * Series whose labels come to be the same by the edge's rules are one.  State
  * begins anew with each epoch of the spool, as records do; only what each series was
  * given last is remembered, so that a repeat is known again (repeat.h).
  * A session belongs to the loop of its home worker.                         */
@@ -16,6 +17,8 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "policy/edge.h"
+#include "policy/relabel.h"
 #include "series/batch.h"
 
 struct session;
@@ -25,9 +28,12 @@ struct session_opts {
 	uint32_t max_labels;		/* in a series */
 	size_t max_label_bytes;		/* of a name or a value */
 	uint32_t max_series;		/* in a segment */
+	const struct edge_policy *policy;	/* NULL: none */
+	struct relabel_room *room;	/* shared by the sessions of a loop; may be
+					   NULL where the policy has no rules */
 };
 
-/* opts and spool are borrowed for life, name is copied. */
+/* opts, with what it points to, and spool are borrowed for life, name is copied. */
 enum status session_new(struct bytes name, const struct session_opts *,
     struct spool *, struct session **out);
 void session_free(struct session **);
@@ -36,7 +42,9 @@ struct session_record {
 	uint64_t epoch;			/* where it belongs (struct spool_write) */
 	uint32_t stream;
 	uint32_t defined;		/* series met for the first time in it */
+	uint32_t forged;		/* of the series met: rules_apply() */
 	struct batch_counts repeated;	/* points that were left out: repeat.h */
+	struct batch_counts filtered;	/* that relabel rules drop */
 };
 
 /* Settles the batch and appends its record to out.  `body` is the hash of the request

@@ -190,6 +190,23 @@ batch_settle(struct batch *b)
 	settle_metadata(b);
 }
 
+struct batch_counts
+batch_refused_counts(const struct batch *b, enum status why)
+{
+	struct batch_counts n = { 0 };
+	uint32_t i;
+
+	for (i = 0; i < b->n_samples; i++)
+		n.samples += b->entries[b->samples[i].series].refused == why;
+	for (i = 0; i < b->n_histograms; i++)
+		n.histograms +=
+		    b->entries[b->histograms[i].series].refused == why;
+	for (i = 0; i < b->n_exemplars; i++)
+		n.exemplars +=
+		    b->entries[b->exemplars[i].series].refused == why;
+	return n;
+}
+
 /* ---- native histograms --------------------------------------------------- */
 
 #define SCHEMA_MIN (-9)

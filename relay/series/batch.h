@@ -150,6 +150,9 @@ void batch_times(const struct batch *, int64_t *oldest_ms, int64_t *newest_ms);
  * refused entries go, counted in batch->refused by reason. */
 void batch_settle(struct batch *);
 
+/* Before it is settled: what the entries have that are refused for this reason. */
+struct batch_counts batch_refused_counts(const struct batch *, enum status);
+
 /* The check of a native histogram (remote write 2.0 "Native Histograms"; the
  * rules that Prometheus' receiver applies): ST_OK or ST_BAD_HISTOGRAM. */
 enum status batch_histogram_check(const struct batch_histogram *);

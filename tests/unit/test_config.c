@@ -87,6 +87,77 @@ load_bad(const char *text, enum status expected, const char *message)
 
 /* ---- what is right ------------------------------------------------------------- */
 
+/* The file with this in an edge section, from line 3. */
+#define EDGE(text) "listen edge { address = \"[::]:9201\" }\n" \
+	"edge \"s-*\" {\n" text "\n}\n"
+
+static void
+labels_of_edges(void **state)
+{
+	struct config *c = load_good("listen edge { address = \"[::]:9201\" }\n"
+	    "edge \"a\" { }\n"
+	    "edge \"s-*\" {\n"
+	    "	relabel { source-labels = { a, \"b c\" } separator = ''\n"
+	    "		regex = '(\\d)(?P<x>.*)' target-label = '$1'\n"
+	    "		replacement = '${x}' }\n"
+	    "	set-labels = { \"site=$1\", \"zone=a=b\" }\n"
+	    "	relabel { regex = \"x.*\" action = labeldrop }\n"
+	    "}\n"
+	    "edge \"t-*\" { relabel { action = hashmod modulus = 3k\n"
+	    "	source-labels = { a } target-label = h } }\n"
+	    "upstream central { url = \"http://store.example:9009/push\" }\n");
+	const struct edge_policy *p = c->policies.item;
+
+	(void)state;
+	assert_int_equal(c->policies.n, 3);
+	assert_null(p[0].relabel);
+	assert_int_equal(p[0].n_set, 0);
+	assert_non_null(p[1].relabel);
+	assert_int_equal(p[1].n_set, 2);
+	assert_true(bytes_eq(p[1].set[0].name, BYTES_LIT("site")));
+	assert_true(bytes_eq(p[1].set[1].name, BYTES_LIT("zone")));
+	assert_non_null(p[2].relabel);
+	config_free(&c);
+}
+
+static void
+mistakes_in_edges(void **state)
+{
+	(void)state;
+	load_bad(EDGE("relabel { regex = '(' target-label = a }"), ST_CONFIG,
+	    "rwrelay.conf:3: relabel: directive regex: value (: an expression "
+	    "is not well formed");
+	load_bad(EDGE("relabel {\naction = hashmod target-label = a }"),
+	    ST_CONFIG, "rwrelay.conf:4: relabel: hashmod needs a modulus");
+	load_bad(EDGE("relabel { action = drop }\nrelabel { }"), ST_CONFIG,
+	    "rwrelay.conf:4: relabel: this action needs a target-label");
+	load_bad(EDGE("relabel { action = dorp }"), ST_CONFIG,
+	    "rwrelay.conf:3: relabel: directive action: value dorp: allowed: "
+	    "replace, keep, drop, keepequal, dropequal, hashmod, labelmap, "
+	    "labeldrop, labelkeep, lowercase, uppercase");
+	load_bad(EDGE("relabel { source-labels = { \"\" } }"), ST_CONFIG,
+	    "rwrelay.conf:3: relabel: directive source-labels: value \"\": a "
+	    "label's name is not empty");
+	load_bad(EDGE("relabel { acton = drop }"), ST_CONFIG, "rwrelay.conf:3: "
+	    "relabel: unknown directive acton: did you mean action?");
+	load_bad(EDGE("relable { }"), ST_CONFIG, "rwrelay.conf:3: edge \"s-*\": "
+	    "unknown directive relable: did you mean relabel?");
+	load_bad("relabel { }\n", ST_CONFIG, "rwrelay.conf:1: unknown "
+	    "directive relabel: it stands in section edge");
+	load_bad(EDGE("relabel { weight = 1 }"), ST_CONFIG, "rwrelay.conf:3: "
+	    "relabel: unknown directive weight: it stands in section edge");
+	load_bad(EDGE("set-labels = { a }"), ST_CONFIG, "rwrelay.conf:3: edge "
+	    "\"s-*\": directive set-labels: value a: a label is written "
+	    "\"name=value\"");
+	load_bad(EDGE("set-labels = { \"a=$1\",\n\"b=$2\" }"), ST_CONFIG,
+	    "rwrelay.conf:4: edge \"s-*\": directive set-labels: $1 is what "
+	    "the first * of the section's name took, and so on to $9; there is "
+	    "no * for one of these");
+	load_bad(EDGE("set-labels = { \"__name__=x\" }"), ST_CONFIG,
+	    "rwrelay.conf:3: edge \"s-*\": directive set-labels: value "
+	    "__name__=x: a series keeps its name: relabel can change it");
+}
+
 static void
 edges_by_pattern(void **state)
 {
@@ -826,6 +897,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_not_said_is_as_usual),
 		cmocka_unit_test(edges_by_pattern),
+		cmocka_unit_test(labels_of_edges),
+		cmocka_unit_test(mistakes_in_edges),
 		cmocka_unit_test(every_directive_reaches_its_field),
 		cmocka_unit_test(tls_reaches_its_fields),
 		cmocka_unit_test(files_that_will_not_do_are_named),

@@ -521,6 +521,169 @@ what_was_lost_is_stored_again(void **state)
 	REPEATED(p, 0);
 }
 
+/* ---- what is laid down for the edge ------------------------------------------- */
+
+static const char *const name_label[] = { "a" };
+
+static struct relabel *
+rules_of(enum relabel_action action, const char *regex, const char *target)
+{
+	struct relabel_rule r = { action, name_label, 1, ";", regex, 0, target,
+		"$1" };
+	struct relabel *rules;
+	size_t which;
+
+	if (action == RELABEL_DROP_LABELS)
+		r.n_source_labels = 0;
+	assert_null(relabel_new(&r, 1, &rules, &which));
+	return rules;
+}
+
+/* A session under a policy, in the place of the one that there is. */
+static void
+lay_down(struct pair *p, struct session_opts *o, struct edge_policy *policy)
+{
+	*o = opts;
+	policy->pattern = "*";
+	o->policy = policy;
+	o->room = relabel_room_new();
+	session_free(&p->session);
+	assert_int_equal(session_new(BYTES_LIT("site-1"), o, NULL, &p->session),
+	    ST_OK);
+}
+
+static void
+lift(struct pair *p, struct session_opts *o, struct edge_policy *policy)
+{
+	session_free(&p->session);
+	relabel_room_free(&o->room);
+	relabel_free(&policy->relabel);
+}
+
+static void
+dropped_series_are_left_out(void **state)
+{
+	static const char *const block[] = { "__name__=m,a=1", "__name__=m,a=2",
+		"__name__=m,a=3" };
+	struct edge_policy policy = {
+		.relabel = rules_of(RELABEL_DROP, "2|4", "") };
+	struct pair *p = *state;
+	struct session_opts o;
+	struct batch *b, *back;
+	int round;
+
+	lay_down(p, &o, &policy);
+	for (round = 0; round < 3; round++) {
+		b = batch_of(block, 3, 1000 + round);
+		assert_int_equal(encode(p, b), ST_OK);
+		assert_int_equal(p->place.defined, round ? 0 : 2);
+		assert_int_equal(p->place.filtered.samples, 1);
+		assert_int_equal(b->refused[ST_FILTERED], 1);
+		batch_free(&b);
+		back = decode(p);
+		assert_int_equal(back->n_samples, 2);
+		assert_string_equal(text_of(p, back, 0), "__name__=m,a=1");
+		assert_string_equal(text_of(p, back, 1), "__name__=m,a=3");
+		batch_free(&back);
+	}
+	/* in another epoch likewise, though nothing is known there */
+	epoch++;
+	b = batch_of(&block[1], 1, 2000);
+	assert_int_equal(encode(p, b), ST_END);
+	assert_int_equal(p->place.filtered.samples, 1);
+	batch_free(&b);
+	lift(p, &o, &policy);
+}
+
+static void
+series_that_become_one_are_one(void **state)
+{
+	static const char *const block[] = { "__name__=m,a=1,b=1",
+		"__name__=m,a=2,b=1", "__name__=m,a=1,b=2" };
+	static const char *const again[] = { "__name__=m,b=1" };
+	struct edge_policy policy = {
+		.relabel = rules_of(RELABEL_DROP_LABELS, "a", "") };
+	struct pair *p = *state;
+	struct session_opts o;
+	struct batch *b, *back;
+
+	lay_down(p, &o, &policy);
+	b = batch_of(block, 3, 1000);
+	assert_int_equal(encode_as(p, &b, 1), ST_OK);
+	assert_int_equal(p->place.defined, 2);
+	back = decode(p);
+	/* batch_of counts up its values, so none repeats another */
+	assert_int_equal(back->n_samples, 3);
+	assert_string_equal(text_of(p, back, 0), "__name__=m,b=1");
+	assert_int_equal(back->samples[0].series, back->samples[1].series);
+	assert_int_not_equal(back->samples[0].series, back->samples[2].series);
+	batch_free(&back);
+	/* the same request once more is a repeat as a whole */
+	b = batch_of(block, 3, 1000);
+	assert_int_equal(encode_as(p, &b, 1), ST_END);
+	assert_int_equal(p->place.repeated.samples, 3);
+	/* and so is the series known that comes as it is */
+	b = batch_of(again, 1, 2000);
+	assert_int_equal(encode_as(p, &b, 2), ST_OK);
+	assert_int_equal(p->place.defined, 0);
+	lift(p, &o, &policy);
+}
+
+static void
+forged_labels_are_set_right(void **state)
+{
+	static const char *const block[] = { "__name__=m,site=1",
+		"__name__=m", "__name__=n,site=2" };
+	struct edge_label set = { .name = BYTES_LIT("site") };
+	struct edge_policy policy = { .set = &set, .n_set = 1 };
+	struct pair *p = *state;
+	struct session_opts o;
+	struct batch *b, *back;
+
+	assert_null(edge_template_new("*", "$1", &set.value));
+	lay_down(p, &o, &policy);
+	b = batch_of(block, 3, 1000);
+	assert_int_equal(encode(p, b), ST_OK);
+	batch_free(&b);
+	assert_int_equal(p->place.forged, 2);
+	assert_int_equal(p->place.defined, 2);
+	back = decode(p);
+	assert_string_equal(text_of(p, back, 0), "__name__=m,site=site-1");
+	assert_int_equal(back->samples[0].series, back->samples[1].series);
+	assert_string_equal(text_of(p, back, 2), "__name__=n,site=site-1");
+	batch_free(&back);
+	b = batch_of(block, 3, 2000);
+	assert_int_equal(encode(p, b), ST_OK);
+	batch_free(&b);
+	assert_int_equal(p->place.forged, 0);	/* met before */
+	lift(p, &o, &policy);
+	template_free(&set.value);
+}
+
+static void
+what_rules_spoil_is_refused(void **state)
+{
+	static const char *const block[] = { "__name__=m,a=1",
+		"__name__=m,a=0123456789abcdef0", "__name__=m,b=2" };
+	struct edge_policy policy = {
+		.relabel = rules_of(RELABEL_REPLACE, "(?:1|2)?(.*)", "__name__") };
+	struct pair *p = *state;
+	struct session_opts o;
+	struct batch *b;
+	int round;
+
+	lay_down(p, &o, &policy);
+	for (round = 0; round < 2; round++) {
+		b = batch_of(block, 3, 1000);
+		assert_int_equal(encode(p, b), ST_END);
+		assert_int_equal(b->refused[ST_NO_NAME], 2);
+		assert_int_equal(b->refused[ST_LABEL_LONG], 1);
+		assert_int_equal(p->place.filtered.samples, 0);
+		batch_free(&b);
+	}
+	lift(p, &o, &policy);
+}
+
 int
 main(void)
 {
@@ -551,6 +714,14 @@ main(void)
 		    a_new_epoch_does_not_forget, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    what_was_lost_is_stored_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(dropped_series_are_left_out,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(series_that_become_one_are_one,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(forged_labels_are_set_right,
+		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_rules_spoil_is_refused,
+		    set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,8 @@
 #define CONTROL_LENGTH_MAX 100	/* less than sun_path */
 #define PATH_LENGTH_MAX 512
 #define HEADER_LENGTH_MAX 4096
+#define HEADER_NAME_LENGTH_MAX 128
+#define TENANT_LENGTH_MAX 255
 #define DIRECTORY_LENGTH_MAX 2048
 #define EDGES_LENGTH_MAX 512
 #define SERVER_NAME_LENGTH_MAX 253
@@ -23,6 +25,8 @@
 #define TEXT_LENGTH_MAX 4096
 
 #define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+#define HEADER_LETTERS ALNUM "!#$%&'*+-.^_`|~"
 
 /* Upstreams' names are names of files too. */
 const char *
@@ -147,7 +151,7 @@ check_proxy(const char *url)
 static bool
 is_reserved(const char *name, size_t n)
 {
-	static const char *const reserved[] = {
+	static const char *const names[] = {
 		"accept-encoding", "connection", "content-encoding",
 		"content-length", "content-type", "expect", "host",
 		"keep-alive", "proxy-authenticate", "proxy-authorization",
@@ -159,22 +163,36 @@ is_reserved(const char *name, size_t n)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-		if (strlen(reserved[i]) == n &&
-		    strncasecmp(reserved[i], name, n) == 0)
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == n &&
+		    strncasecmp(names[i], name, n) == 0)
 			return true;
 	return false;
+}
+
+static const char reserved[] = "this header is reserved, the relay sets it "
+    "itself";
+
+const char *
+check_header_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n > HEADER_NAME_LENGTH_MAX ||
+	    strspn(name, HEADER_LETTERS) != n)
+		return "a header's name is 1 to 128 letters, digits and - . _";
+	return is_reserved(name, n) ? reserved : NULL;
 }
 
 const char *
 check_header(const char *header)
 {
-	size_t name = strspn(header, ALNUM "!#$%&'*+-.^_`|~"), i;
+	size_t name = strspn(header, HEADER_LETTERS), i;
 
 	if (name == 0 || header[name] != ':')
 		return "a header is written \"Name: value\"";
 	if (is_reserved(header, name))
-		return "this header is reserved, the relay sets it itself";
+		return reserved;
 	for (i = name; header[i]; i++)
 		if ((header[i] < ' ' && header[i] != '\t' && header[i] > 0) ||
 		    header[i] == 127)
@@ -224,6 +242,18 @@ check_set_label(const char *text)
 	if (strncmp(text, "__name__=", 9) == 0)
 		return "a series keeps its name: relabel can change it";
 	return check_utf8(text);
+}
+
+const char *
+check_tenant(const char *text)
+{
+	size_t n = strlen(text), i;
+
+	for (i = 0; i < n; i++)
+		if (text[i] <= ' ' || text[i] >= 127 || text[i] == '%')
+			return "a tenant has no blanks, no % and nothing that "
+			       "is not ASCII";
+	return n > TENANT_LENGTH_MAX ? "a tenant has at most 255 bytes" : NULL;
 }
 
 const char *

@@ -25,6 +25,8 @@ const char *check_match(const char *);		/* a selector of series */
 const char *check_label(const char *);		/* a label's name */
 const char *check_set_label(const char *);	/* "name=value" */
 const char *check_regex(const char *);
+const char *check_tenant(const char *);		/* may be empty: none */
+const char *check_header_name(const char *);
 const char *check_utf8(const char *);		/* may be empty */
 
 /* Whether one of two good addresses takes connections that are for the other. */

@@ -456,6 +456,20 @@ fill_set(struct load *l, struct config_edge *e, size_t i)
 }
 
 static enum status
+fill_tenant(struct load *l, struct config_edge *e, size_t i)
+{
+	struct edge_policy *p = &e->policy;
+	struct place at = grammar_place(l->file, "edge", i, "tenant", 0);
+	const char *wrong;
+
+	if (*e->tenant == '\0')
+		return ST_OK;
+	wrong = edge_template_new(p->pattern, e->tenant, &p->tenant);
+	return wrong ? place_refuse(&at, l->why, "directive tenant: %s",
+	    wrong) : ST_OK;
+}
+
+static enum status
 fill_edge(struct load *l, struct config_edge *e, size_t i, size_t first_rule)
 {
 	enum status st = fill_title(l, "edge", i, check_edges,
@@ -464,9 +478,28 @@ fill_edge(struct load *l, struct config_edge *e, size_t i, size_t first_rule)
 	if (st == ST_OK)
 		st = fill(l, "edge", i, e);
 	if (st == ST_OK)
+		st = fill_tenant(l, e, i);
+	if (st == ST_OK)
 		st = fill_set(l, e, i);
 	return st == ST_OK ? fill_relabel(l, &e->policy, first_rule,
 	    grammar_within(l->file, "edge", i, "relabel")) : st;
+}
+
+/* In which edges are not to say who they are. */
+static enum status
+list_tenant_headers(struct config *c)
+{
+	size_t i;
+	const char **list = arena_take_array(c->memory, c->n_upstreams,
+	    sizeof(*list));
+
+	if (!list)
+		return ST_NO_MEMORY;
+	for (i = 0; i < c->n_upstreams; i++)
+		list[i] = c->upstreams[i].forward.tenant_header;
+	c->ingest.tenant_headers = list;
+	c->ingest.n_tenant_headers = c->n_upstreams;
+	return ST_OK;
 }
 
 static enum status
@@ -494,7 +527,7 @@ fill_edges(struct load *l)
 	c->ingest.policies = c->policies;
 	for (i = 0; i < c->n_upstreams; i++)
 		c->upstreams[i].forward.policies = c->policies;
-	return st;
+	return st == ST_OK ? list_tenant_headers(c) : st;
 }
 
 /* ---- what no row can say --------------------------------------------------------------- */
@@ -749,6 +782,7 @@ free_policy(struct edge_policy *p)
 	size_t i;
 
 	relabel_free(&p->relabel);
+	template_free(&p->tenant);
 	for (i = 0; i < p->n_set; i++)
 		template_free(&p->set[i].value);
 }

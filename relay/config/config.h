@@ -61,6 +61,7 @@ struct config_relabel {
 struct config_edge {
 	struct edge_policy policy;	/* owns what the arena does not */
 	struct config_list set_labels;
+	const char *tenant;		/* "": none */
 };
 
 /* Everything that it points to lives and dies with it. */

@@ -8,11 +8,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "forward/regroup.h"
+#include "policy/tenant.h"
 
 #define SYNC_NS CLOCK_S			/* of the cursor */
 #define HEADERS_OWN 4
 #define MOST_BYTES ((size_t)64 << 20)
 #define FLOW_IDLE_NS (300 * CLOCK_S)
+#define TENANT_KEEP 1024
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
@@ -22,16 +24,41 @@ set_header(struct http_header *h, const char *name, const char *value)
 	*h = (struct http_header){ bytes_str(name), bytes_str(value) };
 }
 
+/* A request is of one edge; of which it is, its dictionary says.  *n: how many headers
+ * there are. */
+static bool
+set_tenant(struct forwarder *f, const struct lane *l, size_t *n)
+{
+	size_t operators = f->tenant_at - HEADERS_OWN;
+	struct http_header *h = &f->headers[f->tenant_at];
+
+	*n = HEADERS_OWN + f->opts.headers.n;
+	if (operators < f->opts.headers.n)
+		*h = f->opts.headers.list[operators];
+	buf_reset(&f->tenant, TENANT_KEEP);
+	if (!tenant_of(&f->opts.policies, dict_edge(l->sending.first->dict),
+	    &f->tenant))
+		return false;
+	if (f->tenant.len == 0)
+		return true;
+	*h = (struct http_header){ bytes_str(f->opts.tenant_header),
+		buf_bytes(&f->tenant) };
+	*n += operators == f->opts.headers.n;
+	return true;
+}
+
 static enum status
 send_request(struct forwarder *f, struct lane *l)
 {
 	struct http_call call = {
 		.method = "POST",
-		.headers = { f->headers, HEADERS_OWN + f->opts.headers.n },
+		.headers.list = f->headers,
 		.body = buf_bytes(&l->body),
 	};
 	enum status st;
 
+	if (!set_tenant(f, l, &call.headers.n))
+		return ST_NO_MEMORY;
 	set_header(&f->headers[0], "User-Agent", f->opts.user_agent);
 	set_header(&f->headers[1], "Content-Encoding", "snappy");
 	set_header(&f->headers[2], "Content-Type",
@@ -397,6 +424,18 @@ make_timers(struct forwarder *f)
 	return st;
 }
 
+/* Among the operator's headers, or behind them. */
+static size_t
+place_of_tenant(const struct forward_opts *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->headers.n && o->tenant_header; i++)
+		if (http_same(o->headers.list[i].name, o->tenant_header))
+			break;
+	return i;
+}
+
 static enum status
 make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk,
     const char *directory)
@@ -436,13 +475,15 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		if (!f->tools.regroup)
 			return ST_NO_MEMORY;
 	}
-	f->headers = calloc(HEADERS_OWN + f->opts.headers.n,
+	f->headers = calloc(HEADERS_OWN + f->opts.headers.n + 1,
 	    sizeof(*f->headers));
 	if (!f->metrics || !f->tools.v1 || !f->tools.v2 || !f->headers)
 		return ST_NO_MEMORY;
 	if (f->opts.headers.n)
 		memcpy(f->headers + HEADERS_OWN, f->opts.headers.list,
 		    f->opts.headers.n * sizeof(*f->headers));
+	f->tenant_at = HEADERS_OWN + place_of_tenant(&f->opts);
+	buf_init(&f->tenant, SIZE_MAX);
 	if (st == ST_OK)
 		st = make_timers(f);
 	if (st == ST_OK)
@@ -520,5 +561,6 @@ forwarder_free(struct forwarder **taken)
 	flows_fini(&f->flows);
 	metric_group_free(&f->metrics);
 	free(f->headers);
+	buf_fini(&f->tenant);
 	free(f);
 }

@@ -61,6 +61,9 @@ struct forward_opts {
 	struct route_opts route;	/* what is for this upstream */
 	unsigned lanes;			/* 1 to 64 */
 	struct http_headers headers;	/* of the operator, none reserved */
+	const char *tenant_header;	/* for edges that have a tenant, in the place
+					   of the operator's of that name; may be
+					   NULL where none has */
 	int64_t connect_timeout_ns;
 	int64_t timeout_ns;		/* of a request */
 	uint32_t max_samples;		/* in a request, when merging */

@@ -38,7 +38,10 @@ struct forwarder {
 	struct http_client *client;	/* owned */
 	struct metric_group *metrics;	/* owned */
 	struct lane_tools tools;	/* owned */
-	struct http_header *headers;	/* owned: ours, then the operator's */
+	struct http_header *headers;	/* owned: ours, then the operator's, then
+					   there is room for one */
+	size_t tenant_at;		/* the tenant's place there */
+	struct buf tenant;		/* owned: of the request sent last */
 	struct flows flows;		/* owned */
 	struct pacer pacer;
 	struct trend backlog;		/* bytes of it */

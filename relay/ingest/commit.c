@@ -343,6 +343,9 @@ encode(struct home *h, struct commit *c)
 	st = session_encode(c->from->session, c->batch, c->body, &c->record,
 	    &r);
 	metric_add(METRIC_SERIES_DEFINED, r.defined);
+	if (c->forged_tenant)
+		metric_group_add(c->from->metrics, METRIC_EDGE_FORGED_TENANT,
+		    1);
 	if (r.forged)
 		metric_group_add(c->from->metrics, METRIC_EDGE_FORGED,
 		    r.forged);

@@ -9,6 +9,7 @@
 #define RW_INGEST_COMMIT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ struct commit {
 	struct batch *batch;		/* given: not there any more when done */
 	struct hash128 body;		/* of the request, as it came */
 	int64_t received_wall_ms;
+	bool forged_tenant;		/* it says that it is another's */
 	void (*encoded)(struct commit *);	/* the batch is gone; on the home's loop,
 					   while nobody else has the commit */
 	void (*done)(struct commit *);	/* on the origin's loop */

@@ -32,6 +32,8 @@ struct ingest_opts {
 	uint32_t max_series;		/* of an edge, in a segment */
 	int64_t retry_after_ns;		/* Retry-After is this, +-50 % */
 	struct edge_policies policies;
+	const char *const *tenant_headers;	/* looked at where an edge has a tenant */
+	size_t n_tenant_headers;
 };
 
 /* Built by the daemon before the loops run.  loops are the workers'; spool is

@@ -29,6 +29,7 @@ struct edge_policy {
 	struct relabel *relabel;	/* NULL: no rules */
 	struct edge_label *set;
 	size_t n_set;
+	struct template *tenant;	/* NULL: none; tenant.h */
 };
 
 struct edge_policies {

@@ -101,6 +101,7 @@ labels_of_edges(void **state)
 	    "		regex = '(\\d)(?P<x>.*)' target-label = '$1'\n"
 	    "		replacement = '${x}' }\n"
 	    "	set-labels = { \"site=$1\", \"zone=a=b\" }\n"
+	    "	tenant = \"t-$1\"\n"
 	    "	relabel { regex = \"x.*\" action = labeldrop }\n"
 	    "}\n"
 	    "edge \"t-*\" { relabel { action = hashmod modulus = 3k\n"
@@ -114,6 +115,12 @@ labels_of_edges(void **state)
 	assert_int_equal(p[0].n_set, 0);
 	assert_non_null(p[1].relabel);
 	assert_int_equal(p[1].n_set, 2);
+	assert_null(p[0].tenant);
+	assert_non_null(p[1].tenant);
+	assert_int_equal(c->ingest.n_tenant_headers, 1);
+	assert_string_equal(c->ingest.tenant_headers[0], "X-Scope-OrgID");
+	assert_string_equal(c->upstreams[0].forward.tenant_header,
+	    "X-Scope-OrgID");
 	assert_true(bytes_eq(p[1].set[0].name, BYTES_LIT("site")));
 	assert_true(bytes_eq(p[1].set[1].name, BYTES_LIT("zone")));
 	assert_non_null(p[2].relabel);
@@ -153,6 +160,16 @@ mistakes_in_edges(void **state)
 	    "rwrelay.conf:4: edge \"s-*\": directive set-labels: $1 is what "
 	    "the first * of the section's name took, and so on to $9; there is "
 	    "no * for one of these");
+	load_bad(EDGE("tenant = \"$2\""), ST_CONFIG, "rwrelay.conf:3: edge "
+	    "\"s-*\": directive tenant: $1 is what the first * of the section's "
+	    "name took, and so on to $9; there is no * for one of these");
+	load_bad(EDGE("tenant = \"a b\""), ST_CONFIG, "rwrelay.conf:3: edge "
+	    "\"s-*\": directive tenant: value \"a b\": a tenant has no blanks, "
+	    "no % and nothing that is not ASCII");
+	load_bad("upstream u { url = \"http://a/\" tenant-header = Host }\n",
+	    ST_CONFIG, "rwrelay.conf:1: upstream \"u\": directive "
+	    "tenant-header: value Host: this header is reserved, the relay sets "
+	    "it itself");
 	load_bad(EDGE("set-labels = { \"__name__=x\" }"), ST_CONFIG,
 	    "rwrelay.conf:3: edge \"s-*\": directive set-labels: value "
 	    "__name__=x: a series keeps its name: relabel can change it");

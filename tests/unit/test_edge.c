@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "policy/edge.h"
+#include "policy/tenant.h"
 
 static void
 the_first_pattern_counts(void **state)
@@ -96,6 +97,38 @@ templates_have_stars_only(void **state)
 	assert_non_null(edge_template_new("a[*]\\*", "$1", &t));
 }
 
+static void
+check_tenant(const struct edge_policies *all, const char *edge,
+    const char *expected)
+{
+	struct buf got;
+
+	buf_init(&got, SIZE_MAX);
+	assert_true(tenant_of(all, bytes_str(edge), &got));
+	assert_true(bytes_eq(buf_bytes(&got), bytes_str(expected)));
+	buf_fini(&got);
+}
+
+static void
+tenants_are_told_apart(void **state)
+{
+	struct edge_policy item[] = { { .pattern = "no-*" },
+		{ .pattern = "site-*" }, { .pattern = "*" } };
+	const struct edge_policies all = { item, 3 };
+
+	(void)state;
+	assert_null(edge_template_new("site-*", "s.$1", &item[1].tenant));
+	assert_null(edge_template_new("*", "$1", &item[2].tenant));
+	check_tenant(&all, "no-1", "");
+	check_tenant(&all, "site-1", "s.1");
+	check_tenant(&all, "a b", "a%20b");
+	check_tenant(&all, "a%20b", "a%2520b");
+	check_tenant(&all, "a\r\nB: c", "a%0D%0AB:%20c");
+	check_tenant(&all, "\xc3\xbc\x7f", "%C3%BC%7F");
+	template_free(&item[1].tenant);
+	template_free(&item[2].tenant);
+}
+
 int
 main(void)
 {
@@ -103,6 +136,7 @@ main(void)
 		cmocka_unit_test(the_first_pattern_counts),
 		cmocka_unit_test(stars_take_what_they_stand_for),
 		cmocka_unit_test(templates_have_stars_only),
+		cmocka_unit_test(tenants_are_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,7 +151,7 @@ class Sink(Process):
     """rwsink on a port of its own, which it keeps when it is started again."""
 
     def __init__(self, case, name, protocols="both", faults="ok", port=0,
-                 tls=()):
+                 tls=(), header=None):
         self.log = case.path("%s.log" % name)
         self.dump = case.path("%s.dump" % name)
         self.port = port or free_port()
@@ -162,7 +162,8 @@ class Sink(Process):
             "--control", "127.0.0.1:%d" % self.control,
             "--protocols", protocols, "--faults", faults,
             "--log", self.log, "--dump" if case.dumps else "--summary",
-            self.dump if case.dumps else case.path("%s.sum" % name), *tls])
+            self.dump if case.dumps else case.path("%s.sum" % name), *tls,
+            *(["--header", header] if header else [])])
         wait_for(lambda: "listen=" in self.output(), 20)
 
     def url(self):

@@ -57,7 +57,7 @@ struct conn {
 
 struct options {
 	const char *listen, *control, *faults, *log, *dump, *summary;
-	const char *cert, *key, *ca;
+	const char *cert, *key, *ca, *header;
 	bool no_v1, no_v2;
 };
 
@@ -349,6 +349,18 @@ check_headers(struct sink *s, const char *head, size_t len,
 		s->t.bad_headers++;
 }
 
+/* What it says of a request, in front of what is in that. */
+static void
+dump_header(struct sink *s, const char *head, size_t len)
+{
+	struct wire_str v;
+
+	if (s->dump != NULL && s->o.header != NULL &&
+	    head_find(head, len, s->o.header, &v))
+		fprintf(s->dump, "%s: %.*s\n", s->o.header, (int)v.len,
+		    (const char *)v.p);
+}
+
 static const char *
 negotiate(const struct sink *s, const char *head, size_t len,
     enum wire_version *version)
@@ -538,6 +550,7 @@ write_request(struct sink *s, struct conn *c, const uint8_t *body, size_t len)
 	}
 	s->t.by_version[version]++;
 	check_headers(s, head, c->head, version);
+	dump_header(s, head, c->head);
 	if (!unpack(s, body, len)) {
 		s->t.bad_requests++;
 		answer(s, c, 400, "body is not snappy\n", NULL);
@@ -902,6 +915,7 @@ static const char usage[] =
 "  --faults SCHEDULE    what goes wrong when; see tests/tools/README\n"
 "  --log FILE           what arrived, for rwjoin\n"
 "  --dump FILE          every sample as a line of text\n"
+"  --header NAME        and what this says, before the samples of a request\n"
 "  --summary FILE       where to write the summary at the end (stdout)\n";
 
 static _Noreturn void
@@ -936,6 +950,7 @@ read_options(struct sink *s, int argc, char **argv)
 		{ "faults", required_argument, NULL, 'f' },
 		{ "log", required_argument, NULL, 'L' },
 		{ "dump", required_argument, NULL, 'd' },
+		{ "header", required_argument, NULL, 'h' },
 		{ "summary", required_argument, NULL, 's' },
 		{ "cert", required_argument, NULL, 'C' },
 		{ "key", required_argument, NULL, 'k' },
@@ -978,6 +993,9 @@ read_options(struct sink *s, int argc, char **argv)
 			break;
 		case 'd':
 			o->dump = optarg;
+			break;
+		case 'h':
+			o->header = optarg;
 			break;
 		case 's':
 			o->summary = optarg;

@@ -33,6 +33,10 @@ struct session {
 	struct known now, before;
 	uint32_t unmet;			/* of before, that were given something */
 	uint32_t forged;		/* met in the batch under way */
+	/* Of `now`: series came in other forms, or the rules have not only added labels
+	 * of the same names to each. */
+	bool mixed;
+	uint64_t added;			/* those names, by hash */
 	struct repeats repeats;
 };
 
@@ -216,15 +220,21 @@ static void
 go_by_rules(struct session *s, struct batch_entry *e, struct label *label,
     uint32_t *n)
 {
-	bool forged;
+	struct rules_deed deed;
 
-	e->refused = rules_apply(s->rules, s->opts->room, label, n, &forged);
+	e->refused = rules_apply(s->rules, s->opts->room, label, n, &deed);
 	if (e->refused == ST_OK)
 		e->refused = check_lengths(s, label, *n);
-	s->forged += forged;
-	if (e->refused != ST_OK)
+	s->forged += deed.forged;
+	if (e->refused != ST_OK) {
 		known_add_alias(&s->now, e->key, KNOWN_VERDICT(e->refused),
 		    s->spare);
+		return;
+	}
+	if (s->now.n == 0)
+		s->added = deed.added;
+	if (!deed.added || deed.added != s->added)
+		s->mixed = true;
 }
 
 /* A block not seen before.  ST_OK with an id, or with e->refused set. */
@@ -237,16 +247,18 @@ meet(struct session *s, const struct batch *b, struct batch_entry *e)
 	uint32_t n;
 
 	e->refused = b->labels(b, e, label, s->opts->max_labels, &n);
+	if (e->refused == ST_OK && !s->mixed)
+		s->mixed = !came_sorted(b, e, label, n);
 	if (e->refused == ST_OK && s->rules)
 		go_by_rules(s, e, label, &n);
 	else if (e->refused == ST_OK)
 		e->refused = check_lengths(s, label, n);
 	if (e->refused != ST_OK)
 		return ST_OK;
-	/* in order, and never seen from this edge in another form: the usual
-	 * sender, which needs no second hash.  (A series that comes in order
-	 * first and in another form later is defined twice; that costs bytes.) */
-	if (!s->rules && !s->now.n_aliases && came_sorted(b, e, label, n))
+	/* in order, and nothing else was seen from this edge: the usual sender,
+	 * which needs no second hash.  (A series that comes so first and in
+	 * another form later is defined twice; that costs bytes.) */
+	if (!s->mixed)
 		return define(s, e->key, label, n, &e->id);
 
 	canonical = canonical_key(s, label, n);
@@ -296,6 +308,7 @@ restart(struct session *s, uint64_t epoch)
 	s->before = s->now;
 	s->now = (struct known){ 0 };
 	s->unmet = 0;
+	s->mixed = false;
 	for (i = 0; i < s->before.n; i++)
 		s->unmet += last_at(&s->before.last, i)->kind != LAST_NONE;
 	if (!s->unmet)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 
 struct rules {
@@ -137,19 +138,42 @@ check(const struct label *label, uint32_t n)
 	return is ? ST_OK : ST_NO_NAME;
 }
 
+static uint64_t
+added(const struct label *came, uint32_t n_came, const struct label *label,
+    uint32_t n)
+{
+	uint64_t h = 0;
+	uint32_t i, at = 0;
+
+	for (i = 0; i < n; i++) {
+		if (at == n_came || !bytes_eq(came[at].name, label[i].name))
+			h = h * 31 + hash_lasting(label[i].name.p,
+			    label[i].name.n);
+		else if (!bytes_eq(came[at++].value, label[i].value))
+			return 0;
+	}
+	return at == n_came ? h | 1 : 0;
+}
+
 enum status
 rules_apply(const struct rules *r, struct relabel_room *room,
-    struct label *label, uint32_t *n, bool *forged)
+    struct label *label, uint32_t *n, struct rules_deed *deed)
 {
+	struct label came[BATCH_LABELS_MAX];
+	uint32_t n_came = *n;
 	enum status st = ST_OK;
 	size_t i;
 
-	*forged = is_forged(r, label, *n);
+	memcpy(came, label, n_came * sizeof(*label));
+	deed->forged = is_forged(r, label, *n);
 	if (r->relabel)
 		st = relabel_series(r->relabel, room, label, n);
 	if (st == ST_OK && r->bad_utf8)
 		st = ST_BAD_UTF8;
 	for (i = 0; i < r->n && st == ST_OK; i++)
 		st = set(label, n, &r->set[i]);
-	return st == ST_OK ? check(label, *n) : st;
+	if (st == ST_OK)
+		st = check(label, *n);
+	deed->added = st == ST_OK ? added(came, n_came, label, *n) : 0;
+	return st;
 }

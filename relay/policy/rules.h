@@ -23,10 +23,17 @@ enum status rules_new(const struct edge_policy *, struct bytes edge,
     struct rules **out);
 void rules_free(struct rules **);
 
+/* What was done to labels. */
+struct rules_deed {
+	bool forged;			/* one that is set had come with another value */
+	uint64_t added;			/* a hash of the names of those that were added;
+					   0: others were changed or taken away, too */
+};
+
 /* label: as for relabel_series(); texts may be the rules' too.  Beside its statuses
- * ST_NO_NAME, ST_EMPTY_NAME, ST_BAD_UTF8: it is no series any more.  *forged: a label
- * that is set had come with another value. */
+ * ST_NO_NAME, ST_EMPTY_NAME, ST_BAD_UTF8: it is no series any more.  Two series that
+ * had labels of the same names added to them are one if they were one before. */
 enum status rules_apply(const struct rules *, struct relabel_room *,
-    struct label *label, uint32_t *n, bool *forged);
+    struct label *label, uint32_t *n, struct rules_deed *);
 
 #endif

@@ -155,10 +155,10 @@ apply(const struct input *in, const struct rules *rules,
 	uint32_t n = in->n_labels, i;
 	uint64_t h = 0;
 	enum status st;
-	bool forged;
+	struct rules_deed deed;
 
 	memcpy(label, in->label, n * sizeof(*label));
-	st = rules_apply(rules, room, label, &n, &forged);
+	st = rules_apply(rules, room, label, &n, &deed);
 	if (st != ST_OK)
 		return st;
 	check_labels(label, n);

@@ -242,12 +242,15 @@ check_set(const struct edge_policy *p, const char *edge, const char *came,
 	struct rules *rules;
 	struct buf got;
 	uint32_t n = take_labels(&(struct texts){ text, came ? 4 : 2 }, label);
-	bool is_forged;
+	struct rules_deed deed;
 
 	assert_int_equal(rules_new(p, bytes_str(edge), &rules), ST_OK);
-	assert_int_equal(rules_apply(rules, room, label, &n, &is_forged),
+	assert_int_equal(rules_apply(rules, room, label, &n, &deed),
 	    expected);
-	assert_int_equal(is_forged, forged);
+	assert_int_equal(deed.forged, forged);
+	if (expected == ST_OK) /* whether what came is all there */
+		assert_int_equal(deed.added != 0, !came || (!forged &&
+		    strstr(goes, "site=") != NULL));
 	if (expected == ST_OK) {
 		buf_init(&got, SIZE_MAX);
 		show(&got, label, n);

@@ -660,6 +660,41 @@ forged_labels_are_set_right(void **state)
 	template_free(&set.value);
 }
 
+/* 128 bytes a series, with labels set too; the texts come on top, and are few here. */
+static void
+labels_that_are_set_take_no_room(void **state)
+{
+	enum { BATCH = 1024, BATCHES = 64 };
+	static char text[BATCH][32];
+	static const char *block[BATCH];
+	struct edge_label set = { .name = BYTES_LIT("site") };
+	struct edge_policy policy = { .set = &set, .n_set = 1 };
+	struct pair *p = *state;
+	struct session_opts o;
+	struct batch *b;
+	uint32_t i, k;
+
+	assert_null(edge_template_new("*", "$1", &set.value));
+	opts.max_series = BATCH * BATCHES;
+	lay_down(p, &o, &policy);
+	opts.max_series = 8;
+	for (k = 0; k < BATCHES; k++) {
+		for (i = 0; i < BATCH; i++) {
+			(void)snprintf(text[i], sizeof(text[i]),
+			    "__name__=m%u,a=%u", (k * BATCH + i) % 256,
+			    (k * BATCH + i) / 256);
+			block[i] = text[i];
+		}
+		b = batch_of(block, BATCH, 1000);
+		assert_int_equal(encode(p, b), ST_OK);
+		assert_int_equal(p->place.defined, BATCH);
+		batch_free(&b);
+	}
+	assert_true(session_size(p->session) < (size_t)128 * BATCH * BATCHES);
+	lift(p, &o, &policy);
+	template_free(&set.value);
+}
+
 static void
 what_rules_spoil_is_refused(void **state)
 {
@@ -720,6 +755,8 @@ main(void)
 		    set_up, tear_down),
 		cmocka_unit_test_setup_teardown(forged_labels_are_set_right,
 		    set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    labels_that_are_set_take_no_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_rules_spoil_is_refused,
 		    set_up, tear_down),
 	};

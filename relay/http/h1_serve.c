@@ -45,6 +45,7 @@ struct session {
 	bool keep;			/* the connection, after the answer */
 	bool old;			/* HTTP/1.0 */
 	bool expects;			/* 100-continue, not yet said */
+	bool untimed;			/* the handler wanted no more of it */
 	bool end_told;			/* to the handler */
 	bool closed;			/* drive() frees it */
 };
@@ -210,10 +211,6 @@ take_head(struct http_conn *c, struct bytes text)
 		stream_deadline(c->stream, 0);
 		return;
 	}
-	if (s->expects && stream_input(c->stream).n == 0)
-		stream_write_copy(c->stream,
-		    BYTES_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
-	s->expects = false;
 	set_deadline(c, conn_opts(c)->body_timeout_ns);
 }
 
@@ -293,6 +290,18 @@ body_complete(struct http_conn *c)
 	s->state = ANSWER;
 }
 
+/* The body is wanted. */
+static void
+invite(struct http_conn *c)
+{
+	struct session *s = c->session;
+
+	s->expects = false;
+	if (stream_input(c->stream).n == 0)
+		stream_write_copy(c->stream,
+		    BYTES_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
 static bool
 read_body(struct http_conn *c)
 {
@@ -301,6 +310,11 @@ read_body(struct http_conn *c)
 	enum status st;
 	size_t used;
 
+	if (s->expects)
+		invite(c);
+	if (s->untimed)
+		set_deadline(c, conn_opts(c)->body_timeout_ns);
+	s->untimed = false;
 	st = h1_body_next(&s->body, in, &piece, &used);
 	if (st == ST_WAIT && c->ended) {
 		conn_end(c, ST_GONE);
@@ -336,6 +350,7 @@ step(struct http_conn *c)
 	if (r && r->waiting) {
 		stream_pause(c->stream);
 		stream_deadline(c->stream, 0);
+		s->untimed = true;
 		return false;
 	}
 	switch (s->state) {

@@ -41,6 +41,7 @@ struct http_conn {
 	const struct http_proto *proto;	/* NULL: hands are being shaken */
 	void *session;			/* the protocol's, owned */
 	unsigned held;			/* calls on the stack that use it */
+	uint64_t answers;		/* given by handlers */
 	bool ended;			/* the peer has ended its side */
 	bool dead;
 };
@@ -52,6 +53,7 @@ struct http_request {
 	struct bytes method, path, query;	/* in the text behind */
 	struct http_headers headers;	/* likewise */
 	int64_t length;
+	char edge[HTTP_EDGE_SIZE];	/* "": not set */
 	bool answered;
 	bool waiting;			/* the handler wants no more for now */
 };

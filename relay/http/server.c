@@ -433,13 +433,32 @@ answer_unrouted(struct http_request *r, const struct buf *allow)
 
 /* ---- requests, as protocols see them ------------------------------------------------------ */
 
+/* An answer may be the end of the request: ask the connection whether there was one. */
+static void
+begin(struct http_request *r, const struct http_handler *handler, void *arg)
+{
+	struct http_conn *c = r->conn;
+	uint64_t answers = c->answers;
+	enum status st;
+
+	conn_hold(c);
+	r->handler = handler;
+	st = handler->begin(r, arg);
+	if (c->answers == answers) {
+		if (st == ST_WAIT)
+			r->waiting = true;
+		else if (st != ST_OK)
+			http_respond_status(r, st, NULL, 0);
+	}
+	conn_release(c);
+}
+
 void
 request_begin(struct http_request *r)
 {
 	const struct http_server_opts *o = conn_opts(r->conn);
 	const struct http_route *route;
 	struct buf allow;
-	enum status st;
 
 	buf_init(&allow, 256);
 	route = find_route(r, &allow);
@@ -448,10 +467,7 @@ request_begin(struct http_request *r)
 	} else if (r->length > 0 && (uint64_t)r->length > o->max_body_bytes) {
 		http_respond_status(r, ST_TOO_LARGE, NULL, 0);
 	} else {
-		r->handler = route->handler;
-		st = r->handler->begin(r, route->arg);
-		if (st != ST_OK && !r->answered)
-			http_respond_status(r, st, NULL, 0);
+		begin(r, route->handler, route->arg);
 	}
 	buf_fini(&allow);
 }
@@ -517,11 +533,31 @@ http_request_length(const struct http_request *r)
 	return r->length;
 }
 
+const struct loop_addr *
+http_request_peer(const struct http_request *r)
+{
+	return stream_peer(r->conn->stream);
+}
+
+const char *
+http_request_certified(const struct http_request *r)
+{
+	return stream_peer_certified(r->conn->stream);
+}
+
+void
+http_request_set_edge(struct http_request *r, const char *name)
+{
+	(void)snprintf(r->edge, sizeof(r->edge), "%s", name);
+}
+
 const char *
 http_request_edge(const struct http_request *r)
 {
-	const char *name = stream_peer_certified(r->conn->stream);
+	const char *name = http_request_certified(r);
 
+	if (r->edge[0])
+		return r->edge;
 	return name ? name : stream_peer_name(r->conn->stream);
 }
 
@@ -547,12 +583,31 @@ http_request_resume(struct http_request *r)
 }
 
 void
+http_request_pass(struct http_request *r, const struct http_handler *to,
+    void *arg)
+{
+	struct http_conn *c = r->conn;
+	uint64_t answers = c->answers;
+	bool waited = r->waiting;
+
+	conn_hold(c);
+	r->waiting = false;
+	begin(r, to, arg);
+	if (c->answers == answers && waited && !r->waiting) {
+		r->waiting = true;	/* until a moment ago */
+		http_request_resume(r);
+	}
+	conn_release(c);
+}
+
+void
 http_respond(struct http_request *r, struct http_response *response)
 {
 	struct http_conn *c = r->conn;
 
 	assert(!r->answered);
 	conn_hold(c);
+	c->answers++;
 	r->answered = true;
 	c->proto->respond(r, response);
 	conn_release(c);

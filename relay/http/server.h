@@ -26,8 +26,9 @@ struct tls;
 
 /* What a route does with an exchange.  All calls on the server's loop.
  * `begin` comes when the headers are complete; it may answer at once (the body is
- * then not delivered).  It returns ST_OK to be given the body, or a status that is
- * answered as it stands in status.tbl.
+ * then not delivered).  It returns ST_OK to be given the body, ST_WAIT to be given
+ * none before http_request_resume or http_request_pass, or a status that is answered
+ * as it stands in status.tbl.
  * `body` is given each piece: ST_OK for more, ST_WAIT to be given no more until
  * http_request_resume (the piece was taken), else the status is answered.
  * `end` comes after the last piece.  The answer may be given in any call or later.
@@ -84,14 +85,25 @@ struct bytes http_request_path(const struct http_request *);
 struct bytes http_request_query(const struct http_request *);	/* p NULL: none */
 /* -1 when chunked, or not said. */
 int64_t http_request_length(const struct http_request *);
-/* Who asks: the name in the client's certificate, or else the address
- * (stream_peer_certified, stream_peer_name). */
+/* Where it comes from, and the name in the client's certificate, as stream_peer and
+ * stream_peer_certified tell them. */
+const struct loop_addr *http_request_peer(const struct http_request *);
+const char *http_request_certified(const struct http_request *);
+/* Who asks: the name that was set (copied, < HTTP_EDGE_SIZE), or else the one in the
+ * client's certificate, or else the address (stream_peer_name). */
+#define HTTP_EDGE_SIZE 256
+void http_request_set_edge(struct http_request *, const char *);
 const char *http_request_edge(const struct http_request *);
 /* The handler's own pointer. */
 void http_request_set_user(struct http_request *, void *);
 void *http_request_user(const struct http_request *);
 
 void http_request_resume(struct http_request *);
+/* From now on the request is another handler's, whose `begin` is called; in place of
+ * an answer of one's own, in `begin` or after it has returned ST_WAIT.  The request must
+ * not be touched afterwards. */
+void http_request_pass(struct http_request *, const struct http_handler *,
+    void *arg);
 /* Once per request.  Adds Date, Content-Length and, when due, Connection.  The
  * request must not be touched afterwards. */
 void http_respond(struct http_request *, struct http_response *);

@@ -191,6 +191,29 @@ static const struct http_handler no_in_body = {
 	collect_begin, no_body, NULL, collect_gone
 };
 
+/* Decides later, on the loop, by one of the calls below. */
+static enum status
+ponder_begin(struct http_request *r, void *arg)
+{
+	(void)arg;
+	fx.begun++;
+	fx.held = r;
+	return ST_WAIT;
+}
+
+static void
+ponder_gone(struct http_request *r, enum status why)
+{
+	assert_ptr_equal(r, fx.held);
+	fx.held = NULL;
+	fx.gone_why = (int)why;
+	fx.gone++;
+}
+
+static const struct http_handler ponder = {
+	ponder_begin, NULL, NULL, ponder_gone
+};
+
 static const enum status media_type = ST_MEDIA_TYPE, busy = ST_BUSY;
 
 static const struct http_route routes[] = {
@@ -202,6 +225,8 @@ static const struct http_route routes[] = {
 	{ "POST", "/no-too", &no_too, (void *)(uintptr_t)&media_type },
 	{ "POST", "/busy", &no, (void *)(uintptr_t)&busy },
 	{ "POST", "/no-in-body", &no_in_body, NULL },
+	{ "POST", "/ponder", &ponder, NULL },
+	{ "GET", "/ponder", &ponder, NULL },
 };
 
 /* ---- fixture ---------------------------------------------------------------------- */
@@ -312,6 +337,121 @@ test_answers_and_keeps(void **state)
 		assert_non_null(strstr(m.head, "\r\nDate: "));
 		assert_null(strstr(m.head, "Connection"));
 	}
+	close(fd);
+}
+
+static void
+pass_to_echo(void *arg)
+{
+	(void)arg;
+	assert_string_equal(http_request_edge(fx.held), "127.0.0.1");
+	http_request_set_edge(fx.held, "somebody");
+	assert_string_equal(http_request_edge(fx.held), "somebody");
+	http_request_pass(fx.held, &echo, NULL);
+}
+
+static void
+pass_to_no(void *arg)
+{
+	(void)arg;
+	http_request_pass(fx.held, &no, (void *)(uintptr_t)&media_type);
+}
+
+static void
+pass_to_no_too(void *arg)
+{
+	(void)arg;
+	http_request_pass(fx.held, &no_too, (void *)(uintptr_t)&media_type);
+}
+
+static void
+answer_held(void *arg)
+{
+	(void)arg;
+	http_respond_status(fx.held, ST_BUSY, NULL, 3);
+}
+
+/* The body is not asked for before it is wanted. */
+static void
+test_passed_on_later(void **state)
+{
+	int fd = net_connect(fx.port), i;
+
+	(void)state;
+	for (i = 1; i < 3; i++) {
+		net_say(fd, "POST /ponder?a=b HTTP/1.1\r\nHost: x\r\n"
+		    "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+		wait_for(&fx.begun, 2 * i - 1);
+		assert_false(net_readable(fd, 50));
+		net_call(fx.loop, pass_to_echo, NULL);
+		net_message(fd, &m);
+		assert_int_equal(m.status, 100);
+		net_say(fd, "hello");
+		net_message(fd, &m);
+		assert_int_equal(m.status, 200);
+		assert_string_equal(m.body, "hello");
+	}
+	net_say(fd, "GET /ponder HTTP/1.1\r\nHost: x\r\n\r\n");
+	wait_for(&fx.begun, 5);
+	net_call(fx.loop, pass_to_echo, NULL);
+	net_message(fd, &m);
+	assert_int_equal(m.status, 200);
+	close(fd);
+}
+
+static void
+test_answered_later_without_the_body(void **state)
+{
+	static const struct {
+		void (*call)(void *);
+		int status;
+	} end[] = {
+		{ pass_to_no, 415 }, { pass_to_no_too, 415 },
+		{ answer_held, 503 },
+	};
+	int fd = net_connect(fx.port);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		net_say(fd, "POST /ponder HTTP/1.1\r\nHost: x\r\n"
+		    "Content-Length: 5\r\n\r\nhello");
+		wait_for(&fx.begun, (int)(i < 2 ? 2 * i + 1 : 5));
+		net_call(fx.loop, end[i].call, NULL);
+		net_message(fd, &m);
+		assert_int_equal(m.status, end[i].status);
+	}
+	close(fd);
+}
+
+/* Nobody is waited for without end once the request is passed on. */
+static void
+test_passed_on_and_slow(void **state)
+{
+	int fd = net_connect(fx.port);
+
+	(void)state;
+	net_say(fd, "POST /ponder HTTP/1.1\r\nHost: x\r\n"
+	    "Content-Length: 5\r\n\r\n");
+	wait_for(&fx.begun, 1);
+	net_call(fx.loop, pass_to_echo, NULL);
+	net_expect_end(fd);
+	wait_for(&fx.gone, 1);
+	assert_int_equal(fx.gone_why, ST_SLOW);
+}
+
+/* The server ends, and the request with it. */
+static void
+test_gone_before_it_is_passed_on(void **state)
+{
+	int fd = net_connect(fx.port);
+
+	(void)state;
+	net_say(fd, "GET /ponder HTTP/1.1\r\nHost: x\r\n\r\n");
+	wait_for(&fx.begun, 1);
+	net_call(fx.loop, end_all, NULL);
+	assert_int_equal(fx.gone, 1);
+	assert_int_equal(fx.gone_why, ST_STOPPING);
 	close(fd);
 }
 
@@ -856,6 +996,11 @@ main(void)
 		TEST(test_old_client),
 		cmocka_unit_test_setup_teardown(test_slow_peers_are_cut,
 		    setup_hasty, teardown),
+		TEST(test_passed_on_later),
+		TEST(test_answered_later_without_the_body),
+		cmocka_unit_test_setup_teardown(test_passed_on_and_slow,
+		    setup_hasty, teardown),
+		TEST(test_gone_before_it_is_passed_on),
 		TEST(test_peer_leaves),
 		TEST(test_half_closed_is_answered),
 		TEST(test_too_many_connections),

@@ -71,8 +71,8 @@ static const char *const allowed[] = {
 	"geteuid32", "getgid", "getgid32", "getgroups", "getgroups32",
 	"getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getrandom",
 	"getresgid", "getresgid32", "getresuid", "getresuid32", "getrlimit",
-	"getrusage", "getsid", "getuid", "getuid32", "riscv_hwprobe", "sysinfo",
-	"ugetrlimit", "uname",
+	"getrusage", "getsid", "getuid", "getuid32", "riscv_hwprobe",
+	"setpriority", "sysinfo", "ugetrlimit", "uname",
 };
 
 /* No library of the relay's has a use for these. */

@@ -30,12 +30,14 @@
 #include "config/config.h"
 #include "forward/forwarder.h"
 #include "http/server.h"
+#include "ingest/porter.h"
 #include "ingest/receive.h"
 #include "io/confine.h"
 #include "io/listener.h"
 #include "io/loop.h"
 #include "io/tls.h"
 #include "io/worker.h"
+#include "policy/verify.h"
 #include "series/codec.h"
 #include "spool/disk.h"
 #include "spool/spool.h"
@@ -54,6 +56,7 @@ struct gate {
 	struct listener *listener;	/* owned */
 	struct http_server *server;	/* owned */
 	struct http_route *routes;	/* owned */
+	struct porter_door door;
 	struct loop_msg msg;
 };
 
@@ -71,6 +74,8 @@ struct daemon {
 	struct spool *spool;		/* owned */
 	struct ingest *ingest;		/* owned */
 	struct tls **tls;		/* owned: of each section; NULL: plain */
+	struct verifier *verifier;	/* owned; NULL: there are no passwords */
+	struct porter **porters;	/* owned: of each section */
 	struct gate *gates;		/* owned: sections times workers */
 	size_t n_gates;
 	struct upstream *upstreams;	/* owned */
@@ -173,13 +178,15 @@ open_server(struct daemon *d, struct gate *g, size_t worker,
 	g->routes = calloc(n, sizeof(*g->routes));
 	if (!g->routes)
 		return ST_NO_MEMORY;
+	g->door.behind = &receive_handler;
+	g->door.arg = ingest_door(d->ingest, worker);
 	for (i = 0; i < n; i++)
 		g->routes[i] = (struct http_route){
 			.method = "POST",
 			.path = i < PATHS_ALWAYS ? always[i] :
 			    cl->paths.item[i - PATHS_ALWAYS],
-			.handler = &receive_handler,
-			.arg = ingest_door(d->ingest, worker),
+			.handler = &porter_handler,
+			.arg = &g->door,
 		};
 	so.routes = g->routes;
 	so.n_routes = n;
@@ -227,6 +234,39 @@ open_listen_tls(struct daemon *d)
 }
 
 static enum status
+porter_failed(const struct porter_opts *po, enum status st,
+    const struct porter_fault *fault)
+{
+	bool file = st == ST_CONFIG;
+
+	log_error("edges-failed", "listen=%s file=%s:%u reason=%s why=\"%s\"",
+	    po->section, fault->kind == USERS_PASSWORDS ? po->password_file :
+	    po->token_file, file ? fault->file.line : 0, status_info(st)->word,
+	    file ? fault->file.text : status_info(st)->sentence);
+	return st;
+}
+
+static enum status
+open_porters(struct daemon *d)
+{
+	const struct porter_opts *po;
+	struct porter_fault fault = { .kind = USERS_PASSWORDS };
+	enum status st = ST_OK;
+	size_t i;
+
+	d->porters = calloc(d->config->n_listens, sizeof(struct porter *));
+	if (!d->porters)
+		return ST_NO_MEMORY;
+	for (i = 0; i < d->config->n_listens && st == ST_OK; i++) {
+		po = &d->config->listens[i].porter;
+		st = porter_new(po, &d->porters[i], &fault);
+		if (st != ST_OK)
+			return porter_failed(po, st, &fault);
+	}
+	return st;
+}
+
+static enum status
 open_upstream_tls(struct daemon *d)
 {
 	const struct config_upstream *cu;
@@ -259,6 +299,31 @@ follow_tls(struct daemon *d)
 	for (i = 0; i < d->n_upstreams && st == ST_OK; i++)
 		if (d->upstreams[i].tls)
 			st = tls_follow(d->upstreams[i].tls, d->main);
+	return st;
+}
+
+static bool
+has_passwords(const struct config *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_listens; i++)
+		if (*c->listens[i].porter.password_file)
+			return true;
+	return false;
+}
+
+/* Likewise, and with a thread as confined as all others. */
+static enum status
+start_porters(struct daemon *d)
+{
+	enum status st = ST_OK;
+	size_t i;
+
+	if (has_passwords(d->config))
+		st = verifier_new(&d->verifier);
+	for (i = 0; i < d->config->n_listens && st == ST_OK; i++)
+		st = porter_start(d->porters[i], d->verifier, d->main);
 	return st;
 }
 
@@ -311,6 +376,7 @@ open_gates(struct daemon *d)
 
 		g->daemon = d;
 		g->loop = workers_loop(d->workers, i % n_workers);
+		g->door.porter = d->porters[i / n_workers];
 		st = open_server(d, g, i % n_workers,
 		    &d->config->listens[i / n_workers],
 		    d->tls[i / n_workers]);
@@ -507,6 +573,8 @@ reserve(struct daemon *d)
 	if (st == ST_OK)
 		st = open_upstream_tls(d);
 	if (st == ST_OK)
+		st = open_porters(d);
+	if (st == ST_OK)
 		st = open_listeners(d, false);
 	return st == ST_OK ? bind_admin(d, false) : st;
 }
@@ -528,6 +596,8 @@ build(struct daemon *d)
 		st = bind_admin(d, true);
 	if (st == ST_OK)
 		st = follow_tls(d);
+	if (st == ST_OK)
+		st = start_porters(d);
 	if (st == ST_OK)
 		st = open_spool(d);
 	if (st == ST_OK)
@@ -681,6 +751,7 @@ tear_down(struct daemon *d)
 		free(d->gates[i].routes);
 	}
 	free(d->gates);
+	verifier_free(&d->verifier);	/* while there are loops to post to */
 	listener_close(&d->admin_listener);
 	http_server_free(&d->admin);
 	listener_close(&d->control_listener);
@@ -701,6 +772,9 @@ tear_down(struct daemon *d)
 	for (i = 0; d->tls && i < d->config->n_listens; i++)
 		tls_free(&d->tls[i]);
 	free(d->tls);
+	for (i = 0; d->porters && i < d->config->n_listens; i++)
+		porter_free(&d->porters[i]);
+	free(d->porters);
 	loop_timer_free(&d->give_up);
 	loop_watch_free(&d->signals);
 	loop_free(&d->main);

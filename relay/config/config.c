@@ -253,6 +253,7 @@ settle_listen(struct config_listen *cl)
 	o->key = cl->keys.item;
 	o->n_keys = cl->keys.n;
 	o->alpn = cl->http2 ? HTTP_SERVER_ALPN : HTTP_SERVER_ALPN_1;
+	cl->porter.section = cl->listener.name;
 }
 
 static enum status
@@ -706,6 +707,65 @@ cross_check_tls(struct load *l)
 	return st;
 }
 
+/* The file is read here only to see whether it will do. */
+static enum status
+cross_check_users(struct load *l, size_t i, enum users_kind kind,
+    const char *directive, const char *path)
+{
+	struct users_fault why;
+	struct users *users = NULL;
+	enum status st;
+	struct place at;
+
+	if (!*path)
+		return ST_OK;
+	st = users_read(kind, path, &users, &why);
+	users_free(&users);
+	if (st != ST_CONFIG)
+		return st;
+	at = grammar_place(l->file, "listen", i, directive, 0);
+	return why.line ? place_refuse(&at, l->why, "directive %s: %s:%u: %s",
+	    directive, path, why.line, why.text) : place_refuse(&at, l->why,
+	    "directive %s: %s: %s", directive, path, why.text);
+}
+
+/* Somebody has to have a name other than its address. */
+static enum status
+cross_check_anonymous(struct load *l, size_t i)
+{
+	const struct config_listen *cl = &l->c->listens[i];
+	struct place at;
+
+	if (cl->porter.anonymous != PORTER_NO || *cl->porter.password_file ||
+	    *cl->porter.token_file || (*cl->tls.common.ca &&
+	    cl->tls.naming != TLS_BY_ADDRESS))
+		return ST_OK;
+	at = grammar_place(l->file, "listen", i, "anonymous", 0);
+	return place_refuse(&at, l->why, "directive anonymous: allowed: no only "
+	    "together with password-file, token-file, or client-ca with "
+	    "edge-name cn or san");
+}
+
+static enum status
+cross_check_names(struct load *l)
+{
+	const struct porter_opts *p;
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < l->c->n_listens && st == ST_OK; i++) {
+		p = &l->c->listens[i].porter;
+		st = cross_check_users(l, i, USERS_PASSWORDS, "password-file",
+		    p->password_file);
+		if (st == ST_OK)
+			st = cross_check_users(l, i, USERS_TOKENS, "token-file",
+			    p->token_file);
+		if (st == ST_OK)
+			st = cross_check_anonymous(l, i);
+	}
+	return st;
+}
+
 static enum status
 cross_check(struct load *l)
 {
@@ -720,6 +780,8 @@ cross_check(struct load *l)
 		st = cross_check_addresses(l);
 	if (st == ST_OK)
 		st = cross_check_upstreams(l);
+	if (st == ST_OK)
+		st = cross_check_names(l);
 	return st == ST_OK ? cross_check_tls(l) : st;
 }
 

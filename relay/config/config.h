@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "forward/forwarder.h"
 #include "http/server.h"
+#include "ingest/porter.h"
 #include "ingest/receive.h"
 #include "io/confine.h"
 #include "io/listener.h"
@@ -35,6 +36,7 @@ struct config_listen {
 	struct tls_server_opts tls;	/* without a certificate: plain */
 	struct config_list certificates, keys;
 	bool http2;			/* beside HTTP/1.1 */
+	struct porter_opts porter;
 };
 
 struct config_admin {

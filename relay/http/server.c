@@ -515,6 +515,16 @@ http_request_headers(const struct http_request *r)
 	return r->headers;
 }
 
+/* The text behind is the request's own. */
+void
+http_request_forget(struct http_request *r, const char *name)
+{
+	struct bytes value = http_header(r->headers, name);
+
+	if (value.n)
+		explicit_bzero((void *)(uintptr_t)value.p, value.n);
+}
+
 struct bytes
 http_request_path(const struct http_request *r)
 {

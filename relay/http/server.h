@@ -83,6 +83,8 @@ struct loop *http_request_loop(const struct http_request *);
 struct http_headers http_request_headers(const struct http_request *);
 struct bytes http_request_path(const struct http_request *);
 struct bytes http_request_query(const struct http_request *);	/* p NULL: none */
+/* Overwrites the value of the first header of that name. */
+void http_request_forget(struct http_request *, const char *name);
 /* -1 when chunked, or not said. */
 int64_t http_request_length(const struct http_request *);
 /* Where it comes from, and the name in the client's certificate, as stream_peer and

@@ -23,7 +23,6 @@
 #include "io/stream.h"
 
 #include <assert.h>
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -34,6 +33,7 @@
 
 #include "base/clock.h"
 #include "io/loop_priv.h"
+#include "io/network.h"
 #include "io/tls.h"
 
 #define INPUT_MAX ((size_t)64 << 10)	/* unconsumed; also of one read */
@@ -101,7 +101,7 @@ struct stream {
 	struct loop_task soon, flush, reap;
 	TAILQ_ENTRY(stream) link;	/* lingering, or in line */
 	struct loop_addr peer;
-	char name[INET6_ADDRSTRLEN];
+	char name[NETWORK_NAME_SIZE];
 };
 
 static void enter(struct stream *, enum stream_state);
@@ -906,31 +906,6 @@ on_ready(unsigned what, void *arg)
 
 /* ---- life ---------------------------------------------------------------------------- */
 
-static void
-name_peer(struct stream *s)
-{
-	const struct sockaddr_storage *ss = &s->peer.ss;
-	struct sockaddr_in6 v6;
-	struct sockaddr_in v4;
-	const char *name = NULL;
-
-	if (ss->ss_family == AF_INET) {
-		memcpy(&v4, ss, sizeof(v4));
-		name = inet_ntop(AF_INET, &v4.sin_addr, s->name,
-		    sizeof(s->name));
-	} else if (ss->ss_family == AF_INET6) {
-		memcpy(&v6, ss, sizeof(v6));
-		if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
-			name = inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12],
-			    s->name, sizeof(s->name));
-		else
-			name = inet_ntop(AF_INET6, &v6.sin6_addr, s->name,
-			    sizeof(s->name));
-	}
-	if (!name)
-		memcpy(s->name, "unix", sizeof("unix"));
-}
-
 static enum status
 make(struct loop *l, int fd, const struct loop_addr *peer, stream_fn *fn,
     void *arg, struct stream **out)
@@ -952,7 +927,7 @@ make(struct loop *l, int fd, const struct loop_addr *peer, stream_fn *fn,
 	s->flush.fn = flush;
 	s->reap.fn = reap;
 	buf_init(&s->kept, OPENED_MAX);
-	name_peer(s);
+	network_name(peer, s->name);
 	st = loop_watch_new(l, fd, on_ready, s, &s->watch);
 	if (st != ST_OK)
 		goto fail;

@@ -71,8 +71,7 @@ void stream_deadline(struct stream *, int64_t at);
 void stream_own(struct stream *, stream_fn *, void *arg);
 struct loop *stream_loop(const struct stream *);
 const struct loop_addr *stream_peer(const struct stream *);
-/* The address alone, without port ("192.0.2.1", "2001:db8::1", "unix"); v4-mapped
- * addresses as v4.  Borrowed from the stream. */
+/* The address alone, as network_name has it.  Borrowed from the stream. */
 const char *stream_peer_name(const struct stream *);
 /* The name in the certificate of a client that was verified; NULL: there is none, or the
  * certificate's is not asked for.  Borrowed from the stream; once it is READY. */

@@ -84,14 +84,28 @@ look(void *arg)
 	loop_timer_start(r->look, ROSTER_LOOK_NS);
 }
 
+/* Root has read it for us. */
+static void
+warn_if_hidden(struct roster *r)
+{
+	const char *file = files_hidden(r->files);
+
+	if (file)
+		log_warn("edges-not-followed", "listen=%s file=%s hint=\"the "
+		    "relay's user may not read it: with a new one restart, or "
+		    "let the user's group read it\"", r->opts.section, file);
+}
+
 enum status
 roster_follow(struct roster *r, struct loop *l)
 {
 	enum status st = loop_timer_new(l, look, r, &r->look);
 
-	if (st == ST_OK)
-		loop_timer_start(r->look, ROSTER_LOOK_NS);
-	return st;
+	if (st != ST_OK)
+		return st;
+	warn_if_hidden(r);
+	loop_timer_start(r->look, ROSTER_LOOK_NS);
+	return ST_OK;
 }
 
 /* ---- life ----------------------------------------------------------------------------- */

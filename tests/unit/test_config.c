@@ -492,6 +492,81 @@ files_that_will_not_do_are_named(void **state)
 	remove_certificates();
 }
 
+/* ---- who an edge is ---------------------------------------------------------------- */
+
+#define TOKEN \
+	"a70bf50e531ce1a817561f2f5d5b6645d4e806becf58ccc5e8cf6b8045a090a8"
+
+static void
+write_names(const char *name, const char *text)
+{
+	FILE *f = fopen(name, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+names_reach_their_fields(void **state)
+{
+	const struct porter_opts *po;
+	struct config *c;
+	char text[1024];
+
+	(void)state;
+	write_names("passwords", "a:$2b$04$KBCwKxOzLha2MUDgW0PjXexGfB5dmDvvvgEVj"
+	    "eeXiTo87i0yXWYau\n");
+	write_names("tokens", "a:" TOKEN "\n");
+	c = load_good(with_directory(text,
+	    "listen a { address = \"*:1\" password-file = %s/passwords\n"
+	    "token-file = %s/tokens anonymous = yes }\n"
+	    "listen b { address = \"*:2\" }\n"
+	    "listen c { address = \"*:3\" token-file = %s/tokens\n"
+	    "anonymous = no }\n"));
+	po = &c->listens[0].porter;
+	assert_string_equal(po->section, "a");
+	assert_non_null(strstr(po->password_file, "/passwords"));
+	assert_non_null(strstr(po->token_file, "/tokens"));
+	assert_int_equal(po->anonymous, PORTER_YES);
+	po = &c->listens[1].porter;
+	assert_string_equal(po->password_file, "");
+	assert_string_equal(po->token_file, "");
+	assert_int_equal(po->anonymous, PORTER_AUTO);
+	assert_int_equal(c->listens[2].porter.anonymous, PORTER_NO);
+	config_free(&c);
+	assert_int_equal(unlink("passwords"), 0);
+	assert_int_equal(unlink("tokens"), 0);
+}
+
+static void
+names_that_will_not_do_are_refused(void **state)
+{
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+		{ "listen a { address = \"*:1\"\npassword-file = %s/none }",
+		    "rwrelay.conf:2: listen \"a\": directive password-file: "
+		    "%s/none: No such file or directory" },
+		{ "listen a { address = \"*:1\"\ntoken-file = %s/tokens }",
+		    "rwrelay.conf:2: listen \"a\": directive token-file: "
+		    "%s/tokens:3: the token stands in an earlier line, too" },
+		{ "listen a { address = \"*:1\"\nanonymous = no }",
+		    "rwrelay.conf:2: listen \"a\": directive anonymous: allowed: "
+		    "no only together with password-file, token-file, or "
+		    "client-ca with edge-name cn or san" },
+	};
+	char text[1024], message[1024];
+	size_t i;
+
+	(void)state;
+	write_names("tokens", "a:" TOKEN "\n\na:" TOKEN "\n");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		load_bad(with_directory(text, cases[i].text), ST_CONFIG,
+		    with_directory(message, cases[i].message));
+	assert_int_equal(unlink("tokens"), 0);
+}
+
 /* ---- the rest of the grammar ------------------------------------------------------ */
 
 static void
@@ -919,6 +994,8 @@ main(void)
 		cmocka_unit_test(every_directive_reaches_its_field),
 		cmocka_unit_test(tls_reaches_its_fields),
 		cmocka_unit_test(files_that_will_not_do_are_named),
+		cmocka_unit_test(names_reach_their_fields),
+		cmocka_unit_test(names_that_will_not_do_are_refused),
 		cmocka_unit_test(environment_and_escapes),
 		cmocka_unit_test(comments_go_everywhere_and_keep_the_lines),
 		cmocka_unit_test(includes_are_read_beside_their_file),

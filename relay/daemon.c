@@ -35,6 +35,7 @@
 #include "io/confine.h"
 #include "io/listener.h"
 #include "io/loop.h"
+#include "io/proxied.h"
 #include "io/tls.h"
 #include "io/worker.h"
 #include "policy/verify.h"
@@ -54,6 +55,7 @@ struct gate {
 	struct daemon *daemon;
 	struct loop *loop;		/* borrowed */
 	struct listener *listener;	/* owned */
+	struct proxied *proxied;	/* owned; NULL: there are no proxies */
 	struct http_server *server;	/* owned */
 	struct http_route *routes;	/* owned */
 	struct porter_door door;
@@ -168,6 +170,13 @@ accepted(int fd, const struct loop_addr *peer, void *arg)
 	http_server_adopt(arg, fd, peer);
 }
 
+/* Of one gate. */
+static size_t
+share_of_connections(const struct daemon *d)
+{
+	return (d->config->http.max_connections + d->n_gates - 1) / d->n_gates;
+}
+
 static enum status
 open_server(struct daemon *d, struct gate *g, size_t worker,
     const struct config_listen *cl, struct tls *tls)
@@ -194,9 +203,30 @@ open_server(struct daemon *d, struct gate *g, size_t worker,
 	so.tls = tls;
 	so.http2 = cl->http2;
 	so.max_body_bytes = UINT64_MAX;	/* ingest's, which answers by protocol */
-	so.max_connections =
-	    (so.max_connections + d->n_gates - 1) / d->n_gates;
+	so.max_connections = share_of_connections(d);
 	return http_server_new(g->loop, &so, &g->server);
+}
+
+/* Where connections go: to the server, or to who knows whom proxies speak for. */
+static enum status
+open_way(struct daemon *d, struct gate *g, const struct config_listen *cl)
+{
+	struct proxied_opts po = {
+		.trusted = cl->trusted,
+		.n_trusted = cl->proxies.n,
+		.timeout_ns = d->config->http.header_timeout_ns,
+		.max = share_of_connections(d),
+		.fn = accepted,
+		.arg = g->server,
+	};
+	enum status st;
+
+	if (po.n_trusted == 0)
+		return listener_start(g->listener, g->loop, accepted,
+		    g->server);
+	st = proxied_new(g->loop, &po, &g->proxied);
+	return st == ST_OK ? listener_start(g->listener, g->loop,
+	    proxied_accept, g->proxied) : st;
 }
 
 /* The files were fine a moment ago, when the config file was read. */
@@ -381,8 +411,7 @@ open_gates(struct daemon *d)
 		    &d->config->listens[i / n_workers],
 		    d->tls[i / n_workers]);
 		if (st == ST_OK)
-			st = listener_start(g->listener, g->loop, accepted,
-			    g->server);
+			st = open_way(d, g, &d->config->listens[i / n_workers]);
 	}
 	return st;
 }
@@ -662,6 +691,7 @@ drain_gate(struct loop_msg *m)
 	struct gate *g = container_of(m, struct gate, msg);
 
 	listener_close(&g->listener);
+	proxied_free(&g->proxied);
 	http_server_drain(g->server, gate_drained, g);
 }
 
@@ -747,6 +777,7 @@ tear_down(struct daemon *d)
 
 	for (i = 0; i < d->n_gates; i++) {
 		listener_close(&d->gates[i].listener);
+		proxied_free(&d->gates[i].proxied);
 		http_server_free(&d->gates[i].server);
 		free(d->gates[i].routes);
 	}

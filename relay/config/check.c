@@ -10,6 +10,7 @@
 
 #include "base/utf8.h"
 #include "config/config.h"
+#include "io/network.h"
 #include "policy/match.h"
 #include "policy/regex.h"
 
@@ -198,6 +199,14 @@ check_header(const char *header)
 		    header[i] == 127)
 			return "a header's value has no control characters";
 	return i > HEADER_LENGTH_MAX ? "a header has at most 4096 bytes" : NULL;
+}
+
+const char *
+check_network(const char *text)
+{
+	struct network parsed;
+
+	return network_parse(text, &parsed);
 }
 
 const char *

@@ -20,6 +20,7 @@ const char *check_server_name(const char *);	/* may be empty: the url's host */
 const char *check_url(const char *);
 const char *check_proxy(const char *);	/* "": none */
 const char *check_header(const char *);		/* "Name: value" */
+const char *check_network(const char *);	/* address/bits, or unix */
 const char *check_edges(const char *);		/* names with * ? [...] */
 const char *check_match(const char *);		/* a selector of series */
 const char *check_label(const char *);		/* a label's name */

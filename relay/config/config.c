@@ -242,8 +242,25 @@ take_sections(struct load *l, const char *section, size_t size, void **out,
 
 /* ---- the sections ----------------------------------------------------------------- */
 
-static void
-settle_listen(struct config_listen *cl)
+/* check_network has seen them. */
+static enum status
+parse_networks(struct load *l, const struct config_list *texts,
+    const struct network **out)
+{
+	struct network *list = arena_take_array(l->c->memory, texts->n,
+	    sizeof(*list));
+	size_t i;
+
+	if (!list)
+		return ST_NO_MEMORY;
+	for (i = 0; i < texts->n; i++)
+		(void)network_parse(texts->item[i], &list[i]);
+	*out = list;
+	return ST_OK;
+}
+
+static enum status
+settle_listen(struct load *l, struct config_listen *cl)
 {
 	struct tls_opts *o = &cl->tls.common;
 
@@ -254,6 +271,7 @@ settle_listen(struct config_listen *cl)
 	o->n_keys = cl->keys.n;
 	o->alpn = cl->http2 ? HTTP_SERVER_ALPN : HTTP_SERVER_ALPN_1;
 	cl->porter.section = cl->listener.name;
+	return parse_networks(l, &cl->proxies, &cl->trusted);
 }
 
 static enum status
@@ -278,7 +296,7 @@ fill_listens(struct load *l)
 		if (st == ST_OK)
 			st = fill(l, "listen", i, &c->listens[i]);
 		if (st == ST_OK)
-			settle_listen(&c->listens[i]);
+			st = settle_listen(l, &c->listens[i]);
 	}
 	return st;
 }

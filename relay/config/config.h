@@ -18,6 +18,7 @@
 #include "ingest/receive.h"
 #include "io/confine.h"
 #include "io/listener.h"
+#include "io/network.h"
 #include "io/tls.h"
 #include "policy/edge.h"
 #include "spool/spool.h"
@@ -37,6 +38,8 @@ struct config_listen {
 	struct config_list certificates, keys;
 	bool http2;			/* beside HTTP/1.1 */
 	struct porter_opts porter;
+	struct config_list proxies;
+	const struct network *trusted;	/* proxies, parsed */
 };
 
 struct config_admin {

@@ -521,7 +521,8 @@ names_reach_their_fields(void **state)
 	c = load_good(with_directory(text,
 	    "listen a { address = \"*:1\" password-file = %s/passwords\n"
 	    "token-file = %s/tokens anonymous = yes }\n"
-	    "listen b { address = \"*:2\" }\n"
+	    "listen b { address = \"*:2\"\n"
+	    "proxy-protocol = { 10.0.0.0/8, unix } }\n"
 	    "listen c { address = \"*:3\" token-file = %s/tokens\n"
 	    "anonymous = no }\n"));
 	po = &c->listens[0].porter;
@@ -533,6 +534,9 @@ names_reach_their_fields(void **state)
 	assert_string_equal(po->password_file, "");
 	assert_string_equal(po->token_file, "");
 	assert_int_equal(po->anonymous, PORTER_AUTO);
+	assert_int_equal(c->listens[1].proxies.n, 2);
+	assert_int_equal(c->listens[1].trusted[0].bits, 104);
+	assert_true(c->listens[1].trusted[1].unix_socket);
 	assert_int_equal(c->listens[2].porter.anonymous, PORTER_NO);
 	config_free(&c);
 	assert_int_equal(unlink("passwords"), 0);
@@ -551,6 +555,11 @@ names_that_will_not_do_are_refused(void **state)
 		{ "listen a { address = \"*:1\"\ntoken-file = %s/tokens }",
 		    "rwrelay.conf:2: listen \"a\": directive token-file: "
 		    "%s/tokens:3: the token stands in an earlier line, too" },
+		{ "listen a { address = \"*:1\"\nproxy-protocol = {\n"
+		    "10.0.0.0/8,\n10.0.0.1/8 } }",
+		    "rwrelay.conf:4: listen \"a\": directive proxy-protocol: "
+		    "value 10.0.0.1/8: a network's address has zeros behind its "
+		    "bits" },
 		{ "listen a { address = \"*:1\"\nanonymous = no }",
 		    "rwrelay.conf:2: listen \"a\": directive anonymous: allowed: "
 		    "no only together with password-file, token-file, or "

@@ -263,6 +263,7 @@ static enum status
 settle_listen(struct load *l, struct config_listen *cl)
 {
 	struct tls_opts *o = &cl->tls.common;
+	enum status st;
 
 	o->name = cl->listener.name;
 	o->certificate = cl->certificates.item;
@@ -271,7 +272,9 @@ settle_listen(struct load *l, struct config_listen *cl)
 	o->n_keys = cl->keys.n;
 	o->alpn = cl->http2 ? HTTP_SERVER_ALPN : HTTP_SERVER_ALPN_1;
 	cl->porter.section = cl->listener.name;
-	return parse_networks(l, &cl->proxies, &cl->trusted);
+	cl->porter.n_forwarders = cl->forwarders.n;
+	st = parse_networks(l, &cl->forwarders, &cl->porter.forwarders);
+	return st == ST_OK ? parse_networks(l, &cl->proxies, &cl->trusted) : st;
 }
 
 static enum status

@@ -38,7 +38,7 @@ struct config_listen {
 	struct config_list certificates, keys;
 	bool http2;			/* beside HTTP/1.1 */
 	struct porter_opts porter;
-	struct config_list proxies;
+	struct config_list proxies, forwarders;
 	const struct network *trusted;	/* proxies, parsed */
 };
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "io/network.h"
+#include "policy/forwarded.h"
 #include "policy/verify.h"
 
 #define TOLD_MAX 256			/* addresses, of the last refusals */
@@ -46,6 +47,22 @@ struct visit {
 	char name[USERS_NAME_SIZE];
 };
 
+/* ---- where it comes from ---------------------------------------------------------- */
+
+static struct loop_addr
+address_of(const struct porter *p, const struct http_request *rq)
+{
+	const struct porter_opts *o = &p->opts;
+	const struct loop_addr *peer = http_request_peer(rq);
+	struct loop_addr first;
+
+	if (network_has(o->forwarders, o->n_forwarders, peer) &&
+	    forwarded_for(http_request_headers(rq), o->forwarders,
+	    o->n_forwarders, &first))
+		return first;
+	return *peer;
+}
+
 /* ---- refusing --------------------------------------------------------------------- */
 
 /* Once in a while of each address. */
@@ -71,9 +88,10 @@ to_be_told(struct porter *p, const uint8_t *site)
 static void
 tell(struct porter *p, const struct http_request *rq, enum status why)
 {
+	struct loop_addr address = address_of(p, rq);
 	uint8_t site[NETWORK_SITE_SIZE];
 
-	network_site(http_request_peer(rq), site);
+	network_site(&address, site);
 	if (to_be_told(p, site))
 		log_warn("edge-refused", "listen=%s edge=%s reason=%s why=\"%s\"",
 		    p->opts.section, http_request_edge(rq),
@@ -148,6 +166,7 @@ static enum status
 begin_visit(struct porter_door *d, struct http_request *rq,
     const struct credential *c)
 {
+	struct loop_addr address = address_of(d->porter, rq);
 	struct visit *v = calloc(1, sizeof(*v));
 	uint8_t site[NETWORK_SITE_SIZE];
 	enum status st;
@@ -157,7 +176,7 @@ begin_visit(struct porter_door *d, struct http_request *rq,
 	v->request = rq;
 	v->door = d;
 	memcpy(v->name, c->user.p, c->user.n);
-	network_site(http_request_peer(rq), site);
+	network_site(&address, site);
 	st = verify_ask(d->porter->verifier, d->porter->passwords, c,
 	    bytes_of(site, sizeof(site)), http_request_loop(rq), verified, v,
 	    &v->verify);
@@ -200,28 +219,45 @@ recognise(struct porter_door *d, struct http_request *rq)
 	else if (c.kind == CREDENTIAL_BEARER && p->tokens)
 		st = look_up_token(p, rq, c.token);
 	credential_wipe(&c);
-	http_request_forget(rq, "authorization");
 	return st;
+}
+
+/* Until it has a better one. */
+static void
+name_by_address(const struct porter *p, struct http_request *rq)
+{
+	struct loop_addr address = address_of(p, rq);
+	char name[NETWORK_NAME_SIZE];
+
+	network_name(&address, name);
+	http_request_set_edge(rq, name);
 }
 
 /* ---- the handler ---------------------------------------------------------------------- */
 
 static enum status
-begin(struct http_request *rq, void *arg)
+ask(struct porter_door *d, struct http_request *rq)
 {
-	struct porter_door *d = arg;
-	struct porter *p = d->porter;
-	enum status st;
+	const struct porter *p = d->porter;
 
 	if (http_request_certified(rq))
-		st = ST_OK;
-	else if (p->passwords || p->tokens)
-		st = recognise(d, rq);
-	else
-		st = p->anonymous ? ST_OK : ST_UNAUTHORIZED;
+		return ST_OK;
+	if (p->opts.n_forwarders)
+		name_by_address(p, rq);
+	if (p->passwords || p->tokens)
+		return recognise(d, rq);
+	return p->anonymous ? ST_OK : ST_UNAUTHORIZED;
+}
+
+static enum status
+begin(struct http_request *rq, void *arg)
+{
+	enum status st = ask(arg, rq);
+
+	http_request_forget(rq, "authorization");
 	if (st == ST_WAIT)
 		return ST_WAIT;
-	decide(d, rq, st, NULL);
+	decide(arg, rq, st, NULL);
 	return ST_OK;
 }
 

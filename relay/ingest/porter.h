@@ -5,7 +5,7 @@
  * Of several names that an edge has, the first of these counts:
  *	the one in its certificate	(stream_peer_certified)
  *	the one that goes with the password or token in its Authorization header
- *	its address
+ *	its address; behind a trusted proxy the one in X-Forwarded-For
  * A header that is not good is refused, even where those who have none may come in.
  * Where there are neither passwords nor tokens the header is not looked at.   */
 #ifndef RW_INGEST_PORTER_H
@@ -14,6 +14,7 @@
 #include "http/server.h"
 #include "policy/users.h"
 
+struct network;
 struct porter;
 struct verifier;
 
@@ -26,6 +27,8 @@ enum porter_anonymous {
 /* Of a listen section.  Paths: "" is none.  All of it is borrowed for life. */
 struct porter_opts {
 	const char *section;		/* for the log */
+	const struct network *forwarders;	/* trusted with X-Forwarded-For */
+	size_t n_forwarders;
 	const char *password_file;
 	const char *token_file;
 	enum porter_anonymous anonymous;	/* who has no name but its address */

@@ -316,6 +316,40 @@ with rw.Case("proxies that say for whom they speak") as t:
         t.check(" 204 " in head(s), "TLS follows the header")
     t.equal(from_edge(relay, "203.0.113.9"), 1, "which names the edge")
 
+with rw.Case("proxies that speak HTTP") as t:
+    tokens = write(t.path("tokens"), [("site", digest("token"))])
+    relay = t.relay([], listen='\tforwarded-from = "127.0.0.8/31"\n'
+                    '\tproxy-protocol = "127.0.0.7"\n'
+                    '\ttoken-file = "%s"\n\tanonymous = yes' % tokens)
+
+    def asked(source, chain, authorization=None, before=b""):
+        """Who is asked for then: which counter has moved."""
+        was = relay.metrics()
+        code = status(relay, authorization, source, before,
+                      X_Forwarded_For=chain)
+        return code, [k.split('"')[1] for k, v in relay.metrics().items()
+                      if k.startswith("rwrelay_edge_samples_total") and
+                      v != was.get(k, 0)]
+
+    t.equal(asked("127.0.0.9", "192.0.2.1, 203.0.113.9, 127.0.0.8"),
+            (204, ["203.0.113.9"]), "the rightmost that is not trusted")
+    t.equal(asked("127.0.0.9", "203.0.113.9, nonsense"),
+            (204, ["127.0.0.9"]), "of nonsense the proxy's own")
+    t.equal(asked("127.0.0.1", "203.0.113.9"), (204, ["127.0.0.1"]),
+            "others are not believed")
+    t.equal(asked("127.0.0.9", "203.0.113.9", "Bearer token"),
+            (204, ["site"]), "a name counts before it")
+    t.equal(asked("127.0.0.9", "203.0.113.9", "Bearer x"), (401, []),
+            "and has to be good")
+    t.check(any("edge=203.0.113.9 " in l for l in
+                lines(relay, "edge-refused")), "who is refused is told of")
+    t.equal(asked("127.0.0.7", "203.0.113.9", None,
+                  b"PROXY TCP4 127.0.0.8 127.0.0.1 1 2\r\n"),
+            (204, ["203.0.113.9"]), "by way of both")
+    t.equal(asked("127.0.0.7", "203.0.113.9", None,
+                  b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n"),
+            (204, ["192.0.2.1"]), "if that is whom it comes from")
+
 with rw.Case("slow hashes stall nobody") as t:
     passwords = write(t.path("passwords"), [("quick", CHEAP), ("slow", SLOW)])
     relay = t.relay([], listen='\tpassword-file = "%s"' % passwords)

@@ -522,7 +522,8 @@ names_reach_their_fields(void **state)
 	    "listen a { address = \"*:1\" password-file = %s/passwords\n"
 	    "token-file = %s/tokens anonymous = yes }\n"
 	    "listen b { address = \"*:2\"\n"
-	    "proxy-protocol = { 10.0.0.0/8, unix } }\n"
+	    "proxy-protocol = { 10.0.0.0/8, unix }\n"
+	    "forwarded-from = 192.0.2.1 }\n"
 	    "listen c { address = \"*:3\" token-file = %s/tokens\n"
 	    "anonymous = no }\n"));
 	po = &c->listens[0].porter;
@@ -534,6 +535,8 @@ names_reach_their_fields(void **state)
 	assert_string_equal(po->password_file, "");
 	assert_string_equal(po->token_file, "");
 	assert_int_equal(po->anonymous, PORTER_AUTO);
+	assert_int_equal(c->listens[1].porter.n_forwarders, 1);
+	assert_int_equal(c->listens[1].porter.forwarders[0].bits, 128);
 	assert_int_equal(c->listens[1].proxies.n, 2);
 	assert_int_equal(c->listens[1].trusted[0].bits, 104);
 	assert_true(c->listens[1].trusted[1].unix_socket);

@@ -228,7 +228,7 @@ lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto,
 	raw = finish(l, t, proto);
 	buf_reset(&l->body, BODY_KEEP);
 	if (raw.n)
-		st = payload_pack(raw, &l->body);
+		st = payload_pack(NULL, PAYLOAD_SNAPPY, raw, &l->body);
 	if (st != ST_OK)
 		lane_put_back(l);
 	return st;

@@ -43,6 +43,7 @@ struct intake {
 	struct door *door;		/* borrowed */
 	struct http_request *request;	/* NULL: the peer has gone */
 	enum payload_proto proto;
+	enum payload_coding coding;
 	struct buf packed;		/* owned */
 	uint64_t reserved;		/* of the shared request memory */
 	int64_t complete;		/* when the last byte came, clock_mono */
@@ -56,6 +57,7 @@ struct door {
 	struct intake *newest;		/* owned: all, free or in use */
 	struct intake *free;
 	size_t n_free;
+	struct payload_tools tools;	/* owned */
 	uint64_t seed;			/* of Retry-After's jitter */
 };
 
@@ -289,7 +291,7 @@ answer(struct intake *in, enum status st)
 
 static enum status
 may_begin(const struct door *d, const struct http_request *rq,
-    enum payload_proto *proto)
+    enum payload_proto *proto, enum payload_coding *coding)
 {
 	struct http_headers h = http_request_headers(rq);
 	int64_t length = http_request_length(rq);
@@ -297,8 +299,8 @@ may_begin(const struct door *d, const struct http_request *rq,
 
 	st = payload_proto_of(http_header(h, "content-type"), proto);
 	if (st == ST_OK)
-		st = payload_encoding_check(http_header(h,
-		    "content-encoding"));
+		st = payload_coding_of(http_header(h, "content-encoding"),
+		    coding);
 	if (st == ST_OK && length > 0 &&
 	    (uint64_t)length > d->ingest->opts.max_request_bytes)
 		st = ST_TOO_LARGE;
@@ -338,8 +340,9 @@ begin(struct http_request *rq, void *arg)
 {
 	struct door *d = arg;
 	enum payload_proto proto = PAYLOAD_V1;
+	enum payload_coding coding = PAYLOAD_SNAPPY;
 	struct intake *in = NULL;
-	enum status st = may_begin(d, rq, &proto);
+	enum status st = may_begin(d, rq, &proto, &coding);
 
 	if (st == ST_OK) {
 		in = intake_take(d);
@@ -352,6 +355,7 @@ begin(struct http_request *rq, void *arg)
 	}
 	in->request = rq;
 	in->proto = proto;
+	in->coding = coding;
 	in->complete = 0;
 	in->commit.status = ST_OK;
 	in->commit.stored = (struct batch_counts){ 0 };
@@ -389,20 +393,33 @@ body(struct http_request *rq, struct bytes piece)
 	return ST_OK;
 }
 
+/* The memory that it says it takes is reserved before, or else what it took, after. */
+static enum status
+unpack(struct intake *in, struct arena *arena, struct bytes *raw)
+{
+	size_t limit = in->door->ingest->opts.max_request_bytes, told;
+	struct bytes packed = buf_bytes(&in->packed);
+	enum status st = payload_size(in->coding, packed, limit, &told);
+
+	if (st != ST_OK)
+		return st;
+	if (told != PAYLOAD_UNTOLD && !reserve(in, told * 2))
+		return ST_BUSY;
+	st = payload_unpack(&in->door->tools, in->coding, packed, limit, arena,
+	    raw);
+	if (st == ST_OK && told == PAYLOAD_UNTOLD && !reserve(in, raw->n * 2))
+		return ST_BUSY;
+	return st;
+}
+
 static enum status
 scan(struct intake *in, struct batch *b)
 {
 	struct ingest *g = in->door->ingest;
-	struct reader head = reader_of(buf_bytes(&in->packed));
-	uint64_t declared = read_varint(&head);
 	struct bytes raw;
 	size_t held;
-	enum status st;
+	enum status st = unpack(in, b->arena, &raw);
 
-	if (declared <= g->opts.max_request_bytes && !reserve(in, declared * 2))
-		return ST_BUSY;
-	st = payload_unpack(buf_bytes(&in->packed), g->opts.max_request_bytes,
-	    b->arena, &raw);
 	if (st != ST_OK)
 		return st;
 	metric_add(METRIC_DECODED_BYTES, (int64_t)raw.n);
@@ -442,6 +459,7 @@ end(struct http_request *rq)
 
 	in->complete = clock_mono();
 	metric_add(METRIC_REQUEST_BYTES, (int64_t)in->packed.len);
+	metric_add(METRIC_ZSTD_REQUESTS, in->coding == PAYLOAD_ZSTD);
 	st = b ? scan(in, b) : ST_NO_MEMORY;
 	if (st != ST_OK) {
 		if (b)
@@ -532,9 +550,11 @@ ingest_free(struct ingest **taken)
 	*taken = NULL;
 	if (!g)
 		return;
-	for (i = 0; i < g->n; i++)
+	for (i = 0; i < g->n; i++) {
 		while ((in = g->door[i].newest) != NULL)
 			intake_free(in);
+		payload_tools_fini(&g->door[i].tools);
+	}
 	commit_homes_free(&g->homes);
 	free(g);
 }

@@ -1,10 +1,12 @@
-/* payload.c - content types by RFC 9110, bodies by snappy's C interface.
+/* payload.c - content types by RFC 9110, bodies by the C interfaces of snappy and zstd.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "prw/payload.h"
 
 #include <snappy-c.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <zstd.h>
+#include <zstd_errors.h>
 
 /* ---- headers ------------------------------------------------------------- */
 
@@ -140,18 +142,37 @@ payload_proto_of(struct bytes content_type, enum payload_proto *out)
 	return ST_OK;
 }
 
+static const char *const codings[] = {
+	[PAYLOAD_SNAPPY] = "snappy",
+	[PAYLOAD_ZSTD] = "zstd",
+};
+
 enum status
-payload_encoding_check(struct bytes content_encoding)
+payload_coding_of(struct bytes content_encoding, enum payload_coding *out)
 {
 	struct reader r = reader_of(content_encoding);
-	struct bytes coding;
+	enum payload_coding coding = PAYLOAD_SNAPPY;
+	struct bytes word;
 
 	skip_space(&r);
-	if (r.p == r.end)
-		return ST_OK;
-	coding = take_token(&r);
-	skip_space(&r);
-	return r.p == r.end && is_word(coding, "snappy") ? ST_OK : ST_ENCODING;
+	if (r.p != r.end) {
+		word = take_token(&r);
+		skip_space(&r);
+		if (is_word(word, codings[PAYLOAD_ZSTD]))
+			coding = PAYLOAD_ZSTD;
+		else if (!is_word(word, codings[PAYLOAD_SNAPPY]))
+			return ST_ENCODING;
+		if (r.p != r.end)
+			return ST_ENCODING;
+	}
+	*out = coding;
+	return ST_OK;
+}
+
+const char *
+payload_coding_name(enum payload_coding coding)
+{
+	return codings[coding];
 }
 
 const char *
@@ -174,62 +195,264 @@ payload_version(enum payload_proto proto)
 /* What a byte of snappy can stand for at most: a copy of 64 bytes takes 3. */
 #define SNAPPY_GAIN_MAX 22
 
-enum status
-payload_unpack(struct bytes packed, size_t limit, struct arena *arena,
-    struct bytes *out)
+static enum status
+snappy_size(struct bytes packed, size_t limit, size_t *out)
 {
-	const char *from = (const char *)packed.p;
 	size_t n;
-	char *to;
 
-	if (packed.n == 0 ||
-	    snappy_uncompressed_length(from, packed.n, &n) != SNAPPY_OK)
+	if (packed.n == 0 || snappy_uncompressed_length((const char *)packed.p,
+	    packed.n, &n) != SNAPPY_OK)
 		return ST_BAD_SNAPPY;
 	if (n > limit)
 		return ST_TOO_LARGE;
 	if (n / SNAPPY_GAIN_MAX > packed.n)
 		return ST_BAD_SNAPPY;
-	to = arena_take(arena, n);
+	*out = n;
+	return ST_OK;
+}
+
+static enum status
+unpack_snappy(struct bytes packed, size_t n, struct arena *arena,
+    struct bytes *out)
+{
+	char *to = arena_take(arena, n);
+
 	if (!to)
 		return ST_NO_MEMORY;
-	if (snappy_uncompress(from, packed.n, to, &n) != SNAPPY_OK)
+	if (snappy_uncompress((const char *)packed.p, packed.n, to, &n) !=
+	    SNAPPY_OK)
 		return ST_BAD_SNAPPY;
 	*out = bytes_of(to, n);
 	return ST_OK;
 }
 
+static enum status
+pack_snappy(struct bytes raw, uint8_t *to, size_t *n)
+{
+	/* fails for want of room only */
+	(void)snappy_compress((const char *)raw.p, raw.n, (char *)to, n);
+	return ST_OK;
+}
+
+/* ---- zstd ------------------------------------------------------------------ */
+
+/* What a byte of zstd can stand for at most: a block of 128 KiB takes 4. */
+#define ZSTD_GAIN_MAX ((size_t)32 << 10)
+#define FIRST_GUESS 8			/* how much more, of a frame that is silent */
+#define LEVEL 1
+
+/* 4 bytes each (RFC 8878 3.1.1, 3.1.2); neither the formats of before zstd 0.8, which
+ * the library may know. */
+static bool
+is_frame(struct bytes b)
+{
+	uint32_t magic;
+
+	if (b.n < sizeof(magic))
+		return false;
+	magic = le32_get(b.p);
+	return magic == ZSTD_MAGICNUMBER || (magic &
+	    ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+}
+
+/* The sum over all frames; *out is PAYLOAD_UNTOLD if one does not tell. */
+static enum status
+zstd_size(struct bytes packed, size_t limit, size_t *out)
+{
+	size_t sum = 0, frame;
+	struct bytes b = packed;
+	unsigned long long n;
+	bool told = true;
+
+	do {
+		frame = is_frame(b) ? ZSTD_findFrameCompressedSize(b.p, b.n) : 0;
+		if (frame == 0 || ZSTD_isError(frame))
+			return ST_BAD_ZSTD;
+		n = ZSTD_getFrameContentSize(b.p, b.n);
+		if (n == ZSTD_CONTENTSIZE_ERROR)
+			return ST_BAD_ZSTD;
+		if (n == ZSTD_CONTENTSIZE_UNKNOWN)
+			told = false;
+		else if (n > limit - sum)
+			return ST_TOO_LARGE;
+		else if (n / ZSTD_GAIN_MAX > frame)
+			return ST_BAD_ZSTD;
+		else
+			sum += (size_t)n;
+		b = bytes_of(b.p + frame, b.n - frame);
+	} while (b.n > 0);
+	*out = told ? sum : PAYLOAD_UNTOLD;
+	return ST_OK;
+}
+
+/* All frames at once, into what is also their window.  One that wants a dictionary
+ * fails.  ST_TOO_LARGE: more than n. */
+static enum status
+decompress(struct payload_tools *t, struct bytes packed, uint8_t *to, size_t *n)
+{
+	size_t rc;
+
+	if (!t->unpack)
+		t->unpack = ZSTD_createDCtx();
+	if (!t->unpack)
+		return ST_NO_MEMORY;
+	rc = ZSTD_decompressDCtx(t->unpack, to, *n, packed.p, packed.n);
+	if (!ZSTD_isError(rc)) {
+		*n = rc;
+		return ST_OK;
+	}
+	switch (ZSTD_getErrorCode(rc)) {
+	case ZSTD_error_dstSize_tooSmall:
+		return ST_TOO_LARGE;
+	case ZSTD_error_memory_allocation:
+		return ST_NO_MEMORY;
+	default:
+		return ST_BAD_ZSTD;
+	}
+}
+
+static enum status
+unpack_zstd(struct payload_tools *t, struct bytes packed, size_t n,
+    struct arena *arena, struct bytes *out)
+{
+	uint8_t *to = arena_take(arena, n);
+	enum status st;
+
+	if (!to)
+		return ST_NO_MEMORY;
+	st = decompress(t, packed, to, &n);
+	/* more than it told */
+	if (st == ST_TOO_LARGE)
+		return ST_BAD_ZSTD;
+	if (st == ST_OK)
+		*out = bytes_of(to, n);
+	return st;
+}
+
+/* How much it comes to is found by trying, with twice as much each time. */
+static enum status
+unpack_untold(struct payload_tools *t, struct bytes packed, size_t limit,
+    struct arena *arena, struct bytes *out)
+{
+	struct arena_mark mark = arena_mark(arena);
+	size_t room = packed.n < limit / FIRST_GUESS ? packed.n * FIRST_GUESS :
+	    limit, n;
+	enum status st;
+	uint8_t *to;
+
+	for (;;) {
+		n = room;
+		to = arena_take(arena, n);
+		if (!to)
+			return ST_NO_MEMORY;
+		st = decompress(t, packed, to, &n);
+		if (st != ST_TOO_LARGE || room == limit)
+			break;
+		arena_rewind(arena, mark);
+		room = room < limit / 2 ? room * 2 : limit;
+	}
+	if (st == ST_OK)
+		*out = bytes_of(to, n);
+	return st;
+}
+
+static enum status
+pack_zstd(struct payload_tools *t, struct bytes raw, uint8_t *to, size_t *n)
+{
+	if (!t->pack)
+		t->pack = ZSTD_createCCtx();
+	if (!t->pack)
+		return ST_NO_MEMORY;
+	*n = ZSTD_compressCCtx(t->pack, to, *n, raw.p, raw.n, LEVEL);
+	/* fails for want of memory only */
+	return ZSTD_isError(*n) ? ST_NO_MEMORY : ST_OK;
+}
+
+/* ---- either ---------------------------------------------------------------- */
+
+enum status
+payload_size(enum payload_coding coding, struct bytes packed, size_t limit,
+    size_t *out)
+{
+	return coding == PAYLOAD_SNAPPY ? snappy_size(packed, limit, out) :
+	    zstd_size(packed, limit, out);
+}
+
+enum status
+payload_unpack(struct payload_tools *t, enum payload_coding coding,
+    struct bytes packed, size_t limit, struct arena *arena, struct bytes *out)
+{
+	enum status st;
+	size_t n;
+
+	st = payload_size(coding, packed, limit, &n);
+	if (st != ST_OK)
+		return st;
+	if (coding == PAYLOAD_SNAPPY)
+		return unpack_snappy(packed, n, arena, out);
+	return n == PAYLOAD_UNTOLD ?
+	    unpack_untold(t, packed, limit, arena, out) :
+	    unpack_zstd(t, packed, n, arena, out);
+}
+
+static size_t
+worst(enum payload_coding coding, size_t n)
+{
+	return coding == PAYLOAD_SNAPPY ? snappy_max_compressed_length(n) :
+	    ZSTD_compressBound(n);
+}
+
+static enum status
+pack(struct payload_tools *t, enum payload_coding coding, struct bytes raw,
+    uint8_t *to, size_t *n)
+{
+	return coding == PAYLOAD_SNAPPY ? pack_snappy(raw, to, n) :
+	    pack_zstd(t, raw, to, n);
+}
+
 /* Where out's limit leaves no room for the worst case: by way of other memory. */
 static enum status
-pack_aside(struct bytes raw, size_t worst, struct buf *out)
+pack_aside(struct payload_tools *t, enum payload_coding coding,
+    struct bytes raw, size_t n, struct buf *out)
 {
-	enum status st = ST_OK;
-	size_t n = worst;
-	char *aside = malloc(worst);
+	uint8_t *aside = malloc(n);
+	enum status st;
 
 	if (!aside)
 		return ST_NO_MEMORY;
-	(void)snappy_compress((const char *)raw.p, raw.n, aside, &n); /* room */
-	if (n > out->limit - out->len)
+	st = pack(t, coding, raw, aside, &n);
+	if (st == ST_OK && n > out->limit - out->len)
 		st = ST_TOO_LARGE;
-	else if (!buf_append(out, aside, n))
+	else if (st == ST_OK && !buf_append(out, aside, n))
 		st = ST_NO_MEMORY;
 	free(aside);
 	return st;
 }
 
 enum status
-payload_pack(struct bytes raw, struct buf *out)
+payload_pack(struct payload_tools *t, enum payload_coding coding,
+    struct bytes raw, struct buf *out)
 {
-	size_t n = snappy_max_compressed_length(raw.n);
+	size_t n = worst(coding, raw.n);
+	enum status st;
 	uint8_t *to;
 
 	if (n > out->limit - out->len)
-		return pack_aside(raw, n, out);
+		return pack_aside(t, coding, raw, n, out);
 	to = buf_room(out, n);
 	if (!to)
 		return ST_NO_MEMORY;
-	/* fails for want of room only */
-	(void)snappy_compress((const char *)raw.p, raw.n, (char *)to, &n);
-	out->len += n;
-	return ST_OK;
+	st = pack(t, coding, raw, to, &n);
+	if (st == ST_OK)
+		out->len += n;
+	return st;
+}
+
+void
+payload_tools_fini(struct payload_tools *t)
+{
+	(void)ZSTD_freeCCtx(t->pack);
+	(void)ZSTD_freeDCtx(t->unpack);
+	t->pack = NULL;
+	t->unpack = NULL;
 }

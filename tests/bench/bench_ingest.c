@@ -362,13 +362,13 @@ one(struct path *p, struct bytes body, struct figures *f)
 	int i;
 
 	buf_reset(&p->packed, SIZE_MAX);
-	must(payload_pack(body, &p->packed), "pack");
+	must(payload_pack(NULL, PAYLOAD_SNAPPY, body, &p->packed), "pack");
 	batch_reset(p->batch);
 	buf_reset(&p->record, RECORD_KEEP);
 	t[UNPACK] = now_ns();
 	hash = hash128(&p->key, p->packed.data, p->packed.len);
-	must(payload_unpack(buf_bytes(&p->packed), LIMIT, p->batch->arena,
-	    &raw), "unpack");
+	must(payload_unpack(NULL, PAYLOAD_SNAPPY, buf_bytes(&p->packed), LIMIT,
+	    p->batch->arena, &raw), "unpack");
 	t[SCAN] = now_ns();
 	must(v1_scan(raw, &p->key, p->batch), "scan");
 	t[ENCODE] = now_ns();

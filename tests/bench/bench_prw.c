@@ -63,7 +63,7 @@ body_of(const void *p, size_t n)
 	struct body b = { .raw = keep(p, n) };
 
 	buf_reset(&packed, SIZE_MAX);
-	must(payload_pack(b.raw, &packed));
+	must(payload_pack(NULL, PAYLOAD_SNAPPY, b.raw, &packed));
 	b.packed = keep(packed.data, packed.len);
 	return b;
 }
@@ -147,7 +147,8 @@ static void
 unpack(const struct body *b)
 {
 	batch_reset(scratch);
-	must(payload_unpack(b->packed, SIZE_MAX, scratch->arena, &warm));
+	must(payload_unpack(NULL, PAYLOAD_SNAPPY, b->packed, SIZE_MAX,
+	    scratch->arena, &warm));
 	sink += warm.p[warm.n / 2];
 }
 
@@ -155,7 +156,7 @@ static void
 pack(const struct body *b)
 {
 	buf_reset(&packed, SIZE_MAX);
-	must(payload_pack(b->raw, &packed));
+	must(payload_pack(NULL, PAYLOAD_SNAPPY, b->raw, &packed));
 	sink += packed.len;
 }
 

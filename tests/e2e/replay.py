@@ -28,28 +28,28 @@ for name in sorted(os.listdir(CORPUS)):
     if name.endswith((".cap", ".rawcap.zst")):
         captures += ["--replay", os.path.join(CORPUS, name)]
 
-for inward in ("1.0", "2.0"):
-    for outward in ("1.0", "2.0"):
-        with rw.Case("captures, %s in, %s out" % (inward, outward),
-                     dumps=True) as t:
-            sink = t.sink(protocols=outward)
-            relay = t.relay([sink], size="1G", upstream="\tprotocol = \"%s\"" %
-                            outward)
-            load = t.load(relay, "--replay-to", inward, "--dump",
-                          t.path("sent"), *captures)
-            sent = load.result(600)
-            t.equal(load.status, 0, "all was acknowledged")
-            rw.wait_for(lambda: sink.summary()["samples"] +
-                        sink.summary()["histograms"] >= sent["acked"], 120,
-                        0.2)
-            rw.wait_for(relay.drained, 20, 0.1)
-            sink.end()
-            ours, theirs = lines(t, "sent", False), lines(t, "sink.dump",
-                                                          False)
-            t.check(ours == theirs, "%d samples, exemplars and histograms "
-                    "arrived bit for bit" % ours.count(b"\n"))
-            if inward == outward == "1.0":
-                t.check(lines(t, "sent", True) == lines(t, "sink.dump", True),
-                        "and all metadata")
+for inward, outward, zstd in (("1.0", "1.0", ()), ("1.0", "2.0", ()),
+                              ("2.0", "1.0", ()), ("2.0", "2.0", ()),
+                              ("1.0", "1.0", ("--zstd",)),
+                              ("2.0", "2.0", ("--zstd",))):
+    with rw.Case("captures, %s%s in, %s out" % (
+            inward, " of zstd" if zstd else "", outward), dumps=True) as t:
+        sink = t.sink(protocols=outward)
+        relay = t.relay([sink], size="1G", upstream="\tprotocol = \"%s\"" %
+                        outward)
+        load = t.load(relay, "--replay-to", inward, "--dump",
+                      t.path("sent"), *zstd, *captures)
+        sent = load.result(600)
+        t.equal(load.status, 0, "all was acknowledged")
+        rw.wait_for(lambda: sink.summary()["samples"] +
+                    sink.summary()["histograms"] >= sent["acked"], 120, 0.2)
+        rw.wait_for(relay.drained, 20, 0.1)
+        sink.end()
+        ours, theirs = lines(t, "sent", False), lines(t, "sink.dump", False)
+        t.check(ours == theirs, "%d samples, exemplars and histograms "
+                "arrived bit for bit" % ours.count(b"\n"))
+        if inward == outward == "1.0":
+            t.check(lines(t, "sent", True) == lines(t, "sink.dump", True),
+                    "and all metadata")
 
 rw.done()

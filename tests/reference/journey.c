@@ -154,6 +154,6 @@ journey(enum payload_proto proto, struct bytes bytes)
 	begin();
 	travel(proto, bytes);
 	arena_reset(room);
-	if (payload_unpack(bytes, BODY_MAX, room, &body) == ST_OK)
+	if (payload_unpack(NULL, PAYLOAD_SNAPPY, bytes, BODY_MAX, room, &body) == ST_OK)
 		travel(proto, body);
 }

@@ -17,6 +17,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <snappy-c.h>
+#include <zstd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -91,7 +92,7 @@ struct options {
 	double rate, duration, timeout, max_backoff, hold, drain;
 	enum wire_version version;
 	struct gen_run run;
-	bool no_retry, no_source, chunked, replay_version;
+	bool no_retry, no_source, chunked, replay_version, zstd;
 };
 
 static const struct options defaults = {
@@ -314,7 +315,9 @@ compose(const struct load *l, struct conn *c)
 	put_text(b, l->o.path);
 	put_text(b, " HTTP/1.1\r\nHost: ");
 	put_text(b, l->host);
-	put_text(b, "\r\nUser-Agent: rwload/1\r\n"
+	put_text(b, "\r\nUser-Agent: rwload/1\r\n");
+	put_text(b, l->o.zstd ? "Content-Encoding: zstd\r\n"
+	    "X-VictoriaMetrics-Remote-Write-Version: 1\r\n" :
 	    "Content-Encoding: snappy\r\n");
 	put_text(b, body->version == WIRE_V1 ?
 	    "Content-Type: application/x-protobuf\r\n"
@@ -792,6 +795,23 @@ dump_body(const struct options *o, FILE *dump, struct wire_decoder *d,
 	}
 }
 
+static void
+pack(const struct load *l, const uint8_t *raw, size_t len, struct wire_buf *out)
+{
+	size_t n = l->o.zstd ? ZSTD_compressBound(len) :
+	    snappy_max_compressed_length(len);
+
+	wire_buf_room(out, n);
+	if (l->o.zstd)
+		n = ZSTD_compress(out->p, n, raw, len, 1);
+	else if (snappy_compress((const char *)raw, len, (char *)out->p,
+	    &n) != SNAPPY_OK)
+		exit(2);
+	if (l->o.zstd && ZSTD_isError(n))
+		exit(2);
+	out->len = n;
+}
+
 static bool
 take_captured(struct load *l, struct wire_decoder *d,
     const struct captured *c, struct body *b)
@@ -799,7 +819,7 @@ take_captured(struct load *l, struct wire_decoder *d,
 	struct wire_visitor count = { count_items, NULL, b };
 	struct wire_buf other = { NULL, 0, 0 };
 	const uint8_t *raw = c->body;
-	size_t len = c->len, packed;
+	size_t len = c->len;
 	const char *wrong;
 
 	memset(b, 0, sizeof(*b));
@@ -816,16 +836,10 @@ take_captured(struct load *l, struct wire_decoder *d,
 	}
 	(void)wire_decode(d, b->version, raw, len, &count);
 	b->count = b->samples + b->hists;
-	if (b->version == c->version && c->packed != NULL) {
+	if (b->version == c->version && c->packed != NULL && !l->o.zstd)
 		wire_put(&b->bytes, c->packed, c->packed_len);
-	} else {
-		packed = snappy_max_compressed_length(len);
-		wire_buf_room(&b->bytes, packed);
-		if (snappy_compress((const char *)raw, len,
-		    (char *)b->bytes.p, &packed) != SNAPPY_OK)
-			exit(2);
-		b->bytes.len = packed;
-	}
+	else
+		pack(l, raw, len, &b->bytes);
 	wire_buf_free(&other);
 	return b->count + b->exemplars != 0 || b->version == WIRE_V1;
 }
@@ -1042,6 +1056,7 @@ static const char usage[] =
 "  --manifest FILE      what was acknowledged\n"
 "  --replay CAPTURE     send what was captured, one edge for each capture\n"
 "  --replay-to 1.0|2.0  convert it first\n"
+"  --zstd               with --replay: compressed so\n"
 "  --dump FILE          the samples of the captures as text; without --url\n"
 "                       nothing is sent\n";
 
@@ -1051,7 +1066,7 @@ enum {
 	O_RATE, O_DURATION, O_ROUNDS, O_DRAIN, O_HOLD, O_TIMEOUT,
 	O_MAX_BACKOFF, O_NO_RETRY, O_NO_SOURCE, O_CHUNKED, O_HEADER,
 	O_MANIFEST, O_REPLAY, O_REPLAY_TO, O_DUMP, O_CA, O_CERT, O_KEY,
-	O_PER_CONNECTION,
+	O_PER_CONNECTION, O_ZSTD,
 };
 
 static const struct option long_options[] = {
@@ -1080,6 +1095,7 @@ static const struct option long_options[] = {
 	{ "manifest", required_argument, NULL, O_MANIFEST },
 	{ "replay", required_argument, NULL, O_REPLAY },
 	{ "replay-to", required_argument, NULL, O_REPLAY_TO },
+	{ "zstd", no_argument, NULL, O_ZSTD },
 	{ "dump", required_argument, NULL, O_DUMP },
 	{ "ca", required_argument, NULL, O_CA },
 	{ "cert", required_argument, NULL, O_CERT },
@@ -1224,6 +1240,9 @@ option(struct options *o, int c, const char *arg)
 	case O_REPLAY_TO:
 		o->version = protocol(arg);
 		o->replay_version = true;
+		break;
+	case O_ZSTD:
+		o->zstd = true;
 		break;
 	case O_DUMP:
 		o->dump = arg;

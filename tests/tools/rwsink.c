@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <snappy-c.h>
+#include <zstd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -59,11 +60,13 @@ struct options {
 	const char *listen, *control, *faults, *log, *dump, *summary;
 	const char *cert, *key, *ca, *header;
 	bool no_v1, no_v2;
+	enum { SNAPPY_ONLY, SNAPPY_AND_ZSTD, SNAPPY_BLINDLY } codings;
 };
 
 struct totals {
 	uint64_t requests, by_version[3], answers[10], untold, refused_samples;
 	uint64_t bytes, raw_bytes, bad_requests, bad_headers, connections;
+	uint64_t zstd;			/* requests */
 	uint64_t largest;		/* samples in one request */
 };
 
@@ -334,6 +337,15 @@ dump_metadata(void *arg, const struct wire_metadata *m)
 	return true;
 }
 
+static bool
+is_zstd(const char *head, size_t len)
+{
+	struct wire_str v;
+
+	return head_find(head, len, "Content-Encoding", &v) &&
+	    wire_str_is(v, "zstd");
+}
+
 /* A sender's duties that every request must show. */
 static void
 check_headers(struct sink *s, const char *head, size_t len,
@@ -345,7 +357,10 @@ check_headers(struct sink *s, const char *head, size_t len,
 	if (!head_find(head, len, "X-Prometheus-Remote-Write-Version", &v) ||
 	    !wire_str_is(v, expected) ||
 	    !head_find(head, len, "User-Agent", &v) || v.len == 0 ||
-	    !head_find(head, len, "Content-Encoding", &v))
+	    !head_find(head, len, "Content-Encoding", &v) ||
+	    (version == WIRE_V1 && is_zstd(head, len) &&
+	    (!head_find(head, len, "X-VictoriaMetrics-Remote-Write-Version",
+	    &v) || !wire_str_is(v, "1"))))
 		s->t.bad_headers++;
 }
 
@@ -371,20 +386,40 @@ negotiate(const struct sink *s, const char *head, size_t len,
 	if (head_find(head, len, "Content-Type", &v) &&
 	    memmem(v.p, v.len, "io.prometheus.write.v2.Request", 30) != NULL)
 		*version = WIRE_V2;
-	if (head_find(head, len, "Content-Encoding", &v) &&
-	    !wire_str_is(v, "snappy"))
-		return "content encoding is not snappy\n";
+	if (s->o.codings != SNAPPY_BLINDLY &&
+	    head_find(head, len, "Content-Encoding", &v) &&
+	    !wire_str_is(v, "snappy") &&
+	    (s->o.codings == SNAPPY_ONLY || !wire_str_is(v, "zstd")))
+		return "content encoding is not supported\n";
 	if (*version == WIRE_V1 ? s->o.no_v1 : s->o.no_v2)
 		return "this protocol is not spoken here\n";
 	return NULL;
 }
 
 static bool
-unpack(struct sink *s, const uint8_t *body, size_t len)
+unpack_zstd(struct sink *s, const uint8_t *body, size_t len)
+{
+	unsigned long long raw = ZSTD_getFrameContentSize(body, len);
+	size_t n;
+
+	if (raw > BIGGEST_BODY)
+		return false;
+	wire_buf_room(&s->raw, raw + 1);
+	n = ZSTD_decompress(s->raw.p, raw, body, len);
+	if (ZSTD_isError(n))
+		return false;
+	s->raw.len = n;
+	return true;
+}
+
+static bool
+unpack(struct sink *s, bool zstd, const uint8_t *body, size_t len)
 {
 	size_t raw;
 
 	s->raw.len = 0;
+	if (zstd)
+		return unpack_zstd(s, body, len);
 	if (snappy_uncompressed_length((const char *)body, len, &raw) !=
 	    SNAPPY_OK || raw > BIGGEST_BODY)
 		return false;
@@ -539,6 +574,7 @@ write_request(struct sink *s, struct conn *c, const uint8_t *body, size_t len)
 {
 	const char *head = (const char *)c->in.p, *wrong;
 	enum wire_version version;
+	bool zstd;
 
 	s->t.requests++;
 	s->t.bytes += len;
@@ -551,9 +587,11 @@ write_request(struct sink *s, struct conn *c, const uint8_t *body, size_t len)
 	s->t.by_version[version]++;
 	check_headers(s, head, c->head, version);
 	dump_header(s, head, c->head);
-	if (!unpack(s, body, len)) {
+	zstd = s->o.codings == SNAPPY_AND_ZSTD && is_zstd(head, c->head);
+	s->t.zstd += zstd;
+	if (!unpack(s, zstd, body, len)) {
 		s->t.bad_requests++;
-		answer(s, c, 400, "body is not snappy\n", NULL);
+		answer(s, c, 400, "body does not unpack\n", NULL);
 		return true;
 	}
 	if (!strikes(s, &c->fault, version)) {
@@ -578,7 +616,8 @@ summary(struct sink *s, FILE *f)
 
 	(void)getrusage(RUSAGE_SELF, &use);
 	fprintf(f, "requests=%" PRIu64 " bodies_1_0=%" PRIu64 " bodies_2_0=%"
-	    PRIu64 " ", t->requests, t->by_version[1], t->by_version[2]);
+	    PRIu64 " bodies_zstd=%" PRIu64 " ", t->requests, t->by_version[1],
+	    t->by_version[2], t->zstd);
 	ledger_summary(s->ledger, f);
 	fprintf(f, " answers_2xx=%" PRIu64 " answers_4xx=%" PRIu64
 	    " answers_5xx=%" PRIu64 " untold=%" PRIu64 " refused_samples=%"
@@ -912,6 +951,8 @@ static const char usage[] =
 "  --ca FILE            and clients have certificates from there\n"
 "  --control HOST:PORT  GET /summary, GET /dump, PUT /fault there as well\n"
 "  --protocols 1.0|2.0|both  (both)\n"
+"  --codings snappy|both|blind  what it unpacks: snappy, and zstd; or snappy,\n"
+"                       which it takes everything for (snappy)\n"
 "  --faults SCHEDULE    what goes wrong when; see tests/tools/README\n"
 "  --log FILE           what arrived, for rwjoin\n"
 "  --dump FILE          every sample as a line of text\n"
@@ -947,6 +988,7 @@ read_options(struct sink *s, int argc, char **argv)
 		{ "listen", required_argument, NULL, 'l' },
 		{ "control", required_argument, NULL, 'c' },
 		{ "protocols", required_argument, NULL, 'p' },
+		{ "codings", required_argument, NULL, 'z' },
 		{ "faults", required_argument, NULL, 'f' },
 		{ "log", required_argument, NULL, 'L' },
 		{ "dump", required_argument, NULL, 'd' },
@@ -974,6 +1016,14 @@ read_options(struct sink *s, int argc, char **argv)
 			o->no_v2 = strcmp(optarg, "1.0") == 0;
 			if (!o->no_v1 && !o->no_v2 &&
 			    strcmp(optarg, "both") != 0)
+				wrong_usage(optarg);
+			break;
+		case 'z':
+			o->codings = strcmp(optarg, "both") == 0 ?
+			    SNAPPY_AND_ZSTD : strcmp(optarg, "blind") == 0 ?
+			    SNAPPY_BLINDLY : SNAPPY_ONLY;
+			if (o->codings == SNAPPY_ONLY &&
+			    strcmp(optarg, "snappy") != 0)
 				wrong_usage(optarg);
 			break;
 		case 'C':

@@ -83,7 +83,8 @@ receive(enum payload_proto proto, struct batch *b)
 	enum status st;
 
 	batch_reset(b);
-	st = payload_unpack(buf_bytes(&packed[proto]), LIMIT, b->arena, &body);
+	st = payload_unpack(NULL, PAYLOAD_SNAPPY, buf_bytes(&packed[proto]),
+	    LIMIT, b->arena, &body);
 	if (st != ST_OK)
 		return st;
 	return proto == PAYLOAD_V1 ? v1_scan(body, &key, b) :
@@ -136,7 +137,8 @@ write_v1(struct v1_builder *b, struct trip *trip, struct buf *out)
 		assert_int_equal(v1_size(b), 0);
 		return st;
 	}
-	return payload_pack(v1_finish(b, &counts, &loss), out);
+	return payload_pack(NULL, PAYLOAD_SNAPPY,
+	    v1_finish(b, &counts, &loss), out);
 }
 
 static enum status
@@ -152,7 +154,8 @@ write_v2(struct v2_builder *b, struct trip *trip, struct buf *out)
 		assert_int_equal(v2_size(b), 0);
 		return st;
 	}
-	return payload_pack(v2_finish(b, &counts, &loss), out);
+	return payload_pack(NULL, PAYLOAD_SNAPPY,
+	    v2_finish(b, &counts, &loss), out);
 }
 
 /* With one allocation failing, then again with none; by the builder that is not
@@ -228,7 +231,8 @@ set_up(void **state)
 	assert_int_equal(hash_key_init(&key), ST_OK);
 	buf_init(&packed[PAYLOAD_V1], LIMIT);
 	buf_init(&packed[PAYLOAD_V2], LIMIT);
-	assert_int_equal(payload_pack(buf_bytes(&req), &packed[PAYLOAD_V1]),
+	assert_int_equal(payload_pack(NULL, PAYLOAD_SNAPPY,
+	    buf_bytes(&req), &packed[PAYLOAD_V1]),
 	    ST_OK);
 	trip_init(&trip, "edge");
 	learn(&trip, buf_bytes(&req));

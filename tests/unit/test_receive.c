@@ -244,6 +244,8 @@ struct head {
 
 static const struct head v1 = { V1, "snappy", false, -1 };
 static const struct head v2 = { V2, "snappy", false, -1 };
+static const struct head zstd_v1 = { V1, "zstd", false, -1 };
+static const struct head zstd_v2 = { V2, "zstd", false, -1 };
 
 static void
 say_head(struct edge *e, const struct head *h, size_t n)
@@ -441,6 +443,8 @@ put_series_v2(struct buf *b, int number, bool good)
 	buf_fini(&series);
 }
 
+static struct payload_tools tools;
+
 /* Good series, then bad ones, packed; numbers from `from` on. */
 static struct bytes
 body_of(const struct head *h, int from, int good, int bad)
@@ -451,7 +455,7 @@ body_of(const struct head *h, int from, int good, int bad)
 	int i;
 
 	buf_init(&raw, 4 << 20);
-	if (h == &v1) {
+	if (h == &v1 || h == &zstd_v1) {
 		for (i = 0; i < good + bad; i++)
 			put_series_v1(&raw, from + i, i < good);
 	} else {
@@ -468,7 +472,8 @@ body_of(const struct head *h, int from, int good, int bad)
 	}
 	buf_fini(&packed);
 	buf_init(&packed, 8 << 20);
-	assert_int_equal(payload_pack(buf_bytes(&raw), &packed), ST_OK);
+	assert_int_equal(payload_pack(&tools, h == &zstd_v1 || h == &zstd_v2 ?
+	    PAYLOAD_ZSTD : PAYLOAD_SNAPPY, buf_bytes(&raw), &packed), ST_OK);
 	buf_fini(&raw);
 	return buf_bytes(&packed);
 }
@@ -491,7 +496,8 @@ large_body(size_t n)
 	put_field(&raw, 15, bytes_of(junk, n));
 	buf_fini(&packed);
 	buf_init(&packed, 8 << 20);
-	assert_int_equal(payload_pack(buf_bytes(&raw), &packed), ST_OK);
+	assert_int_equal(payload_pack(NULL, PAYLOAD_SNAPPY,
+	    buf_bytes(&raw), &packed), ST_OK);
 	buf_fini(&raw);
 	free(junk);
 	return buf_bytes(&packed);
@@ -531,7 +537,7 @@ types_and_encodings(void **state)
 		{ { "application/json", "snappy", false, -1 }, 415, "" },
 		{ { "text/plain", NULL, true, -1 }, 415, "" },
 		{ { V1, "gzip", false, -1 }, 415, "" },
-		{ { V2, "zstd", false, -1 }, 415, "" },
+		{ { V2, "br", false, -1 }, 415, "" },
 		{ { V2, "identity", false, -1 }, 415, "" },
 		{ { V2, "snappy, gzip", true, -1 }, 415, "" },
 	};
@@ -570,11 +576,11 @@ refused_by_its_head(void **state)
 static void
 stored_before_it_is_answered(void **state)
 {
-	static const struct head *const h[] = { &v1, &v2 };
+	static const struct head *const h[] = { &v1, &v2, &zstd_v1, &zstd_v2 };
 	int i;
 
 	(void)state;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 4; i++) {
 		struct edge *e = edge_new();
 		unsigned before;
 
@@ -585,7 +591,7 @@ stored_before_it_is_answered(void **state)
 		settle_but_spool();
 		assert_true(disk_ram_count(rig.disk) > before);
 		assert_int_equal(code(e), 204);
-		assert_string_equal(written(e), i == 0 ? "" : "5 0 0");
+		assert_string_equal(written(e), i % 2 == 0 ? "" : "5 0 0");
 		assert_string_equal(text(e), "");
 		assert_int_equal(stored(), 1);
 		edge_leave(&e, ST_OK);
@@ -781,6 +787,30 @@ bodies_that_are_none(void **state)
 			edge_leave(&e, ST_OK);
 		}
 	}
+	assert_int_equal(stored(), 0);
+}
+
+static void
+bodies_of_zstd_that_are_none(void **state)
+{
+	static const uint8_t zeros[MAX_REQUEST + 1];
+	struct edge *e = post(&zstd_v2, BYTES_LIT("\0"));
+	struct buf bomb;
+
+	(void)state;
+	assert_int_equal(code(e), 400);
+	assert_string_equal(text(e), "body is not valid zstd, or needs a "
+	    "dictionary\n");
+	assert_string_equal(written(e), "0 0 0");
+	edge_leave(&e, ST_OK);
+	buf_init(&bomb, 1 << 20);
+	assert_int_equal(payload_pack(&tools, PAYLOAD_ZSTD, bytes_of(zeros,
+	    sizeof(zeros)), &bomb), ST_OK);
+	assert_in_range(bomb.len, 1, 100);
+	e = post(&zstd_v1, buf_bytes(&bomb));
+	assert_int_equal(code(e), 413);
+	edge_leave(&e, ST_OK);
+	buf_fini(&bomb);
 	assert_int_equal(stored(), 0);
 }
 
@@ -1154,6 +1184,7 @@ main(void)
 		CASE(one_connection_many_requests),
 		CASE(nothing_to_store_is_a_success),
 		CASE(bodies_that_are_none),
+		CASE(bodies_of_zstd_that_are_none),
 		CASE(the_good_part_is_kept),
 		CASE(too_large),
 		CASE(the_disk_fails),
@@ -1167,6 +1198,10 @@ main(void)
 		CASE(the_relay_ends_first),
 	};
 
+	int failed;
+
 	fake_clock_init();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	payload_tools_fini(&tools);
+	return failed;
 }

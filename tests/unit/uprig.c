@@ -54,8 +54,8 @@ unpack(const struct http_call *call, bool v2, size_t *size)
 	struct batch *b = batch_new((size_t)1 << 24, 0);
 	struct bytes raw;
 
-	assert_int_equal(payload_unpack(call->body, (size_t)1 << 24, b->arena,
-	    &raw), ST_OK);
+	assert_int_equal(payload_unpack(NULL, PAYLOAD_SNAPPY, call->body,
+	    (size_t)1 << 24, b->arena, &raw), ST_OK);
 	*size = raw.n;
 	assert_int_equal(v2 ? v2_scan(raw, &key, b) : v1_scan(raw, &key, b),
 	    ST_OK);

@@ -37,6 +37,7 @@ struct flow_part {
 	uint32_t points;		/* in the queue */
 	uint32_t alone;			/* so many more units go one by one */
 	bool busy;			/* a request is in flight */
+	bool plain;			/* the next one goes by snappy, to see */
 	double had;			/* samples by weight, beside what others had */
 	struct flow *next, *previous;	/* in the ring; NULL: not in it */
 };

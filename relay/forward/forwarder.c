@@ -11,7 +11,7 @@
 #include "policy/tenant.h"
 
 #define SYNC_NS CLOCK_S			/* of the cursor */
-#define HEADERS_OWN 4
+#define HEADERS_OWN 6
 #define MOST_BYTES ((size_t)64 << 20)
 #define FLOW_IDLE_NS (300 * CLOCK_S)
 #define TENANT_KEEP 1024
@@ -19,31 +19,52 @@
 /* ---- sending ------------------------------------------------------------------------------- */
 
 static void
-set_header(struct http_header *h, const char *name, const char *value)
+add_header(struct forwarder *f, size_t *n, const char *name, struct bytes value)
 {
-	*h = (struct http_header){ bytes_str(name), bytes_str(value) };
+	f->headers[(*n)++] = (struct http_header){ bytes_str(name), value };
 }
 
-/* A request is of one edge; of which it is, its dictionary says.  *n: how many headers
- * there are. */
+/* In the place of the operator's of that name, or behind them all.  A request is of one
+ * edge; of which it is, its dictionary says. */
 static bool
-set_tenant(struct forwarder *f, const struct lane *l, size_t *n)
+add_tenant(struct forwarder *f, const struct lane *l, size_t *n)
 {
-	size_t operators = f->tenant_at - HEADERS_OWN;
-	struct http_header *h = &f->headers[f->tenant_at];
+	size_t at = f->tenant_at;
 
-	*n = HEADERS_OWN + f->opts.headers.n;
-	if (operators < f->opts.headers.n)
-		*h = f->opts.headers.list[operators];
+	if (at < f->opts.headers.n)
+		f->headers[at] = f->opts.headers.list[at];
 	buf_reset(&f->tenant, TENANT_KEEP);
 	if (!tenant_of(&f->opts.policies, dict_edge(l->sending.first->dict),
 	    &f->tenant))
 		return false;
 	if (f->tenant.len == 0)
 		return true;
-	*h = (struct http_header){ bytes_str(f->opts.tenant_header),
+	f->headers[at] = (struct http_header){ bytes_str(f->opts.tenant_header),
 		buf_bytes(&f->tenant) };
-	*n += operators == f->opts.headers.n;
+	*n += at == f->opts.headers.n;
+	return true;
+}
+
+/* Behind the operator's.  False: out of memory. */
+static bool
+headers_of(struct forwarder *f, const struct lane *l, struct http_headers *out)
+{
+	size_t n = f->opts.headers.n;
+
+	if (!add_tenant(f, l, &n))
+		return false;
+	add_header(f, &n, "User-Agent", bytes_str(f->opts.user_agent));
+	add_header(f, &n, "Content-Encoding",
+	    bytes_str(payload_coding_name(l->form.coding)));
+	add_header(f, &n, "Content-Type",
+	    bytes_str(payload_content_type(l->form.proto)));
+	add_header(f, &n, "X-Prometheus-Remote-Write-Version",
+	    bytes_str(payload_version(l->form.proto)));
+	/* which 1.0 by zstd is */
+	if (l->form.coding == PAYLOAD_ZSTD && l->form.proto == PAYLOAD_V1)
+		add_header(f, &n, "X-VictoriaMetrics-Remote-Write-Version",
+		    BYTES_LIT("1"));
+	*out = (struct http_headers){ f->headers, n };
 	return true;
 }
 
@@ -52,19 +73,12 @@ send_request(struct forwarder *f, struct lane *l)
 {
 	struct http_call call = {
 		.method = "POST",
-		.headers.list = f->headers,
 		.body = buf_bytes(&l->body),
 	};
 	enum status st;
 
-	if (!set_tenant(f, l, &call.headers.n))
+	if (!headers_of(f, l, &call.headers))
 		return ST_NO_MEMORY;
-	set_header(&f->headers[0], "User-Agent", f->opts.user_agent);
-	set_header(&f->headers[1], "Content-Encoding", "snappy");
-	set_header(&f->headers[2], "Content-Type",
-	    payload_content_type(l->proto));
-	set_header(&f->headers[3], "X-Prometheus-Remote-Write-Version",
-	    payload_version(l->proto));
 	l->sent_at = clock_mono();
 	st = http_client_send(f->client, &call, outcome_came, l, &l->exchange);
 	if (st != ST_OK)
@@ -80,9 +94,14 @@ static bool
 start(struct forwarder *f, struct lane *l, struct flow *o, enum pacer_class c)
 {
 	struct flow_part *p = &o->part[c];
-	enum status st = lane_build(l, &f->tools, f->proto, o, c,
-	    o->parked ? 1 : pacer_most(&f->pacer, c, f->opts.max_samples));
+	struct payload_form form = f->form;
+	enum status st;
 	int64_t n;
+
+	if (p->plain)
+		form.coding = PAYLOAD_SNAPPY;
+	st = lane_build(l, &f->tools, form, o, c, o->parked ? 1 :
+	    pacer_most(&f->pacer, c, f->opts.max_samples));
 
 	if (st == ST_OK && l->body.len == 0) {
 		/* no words for it in this protocol: counted as loss */
@@ -475,14 +494,14 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		if (!f->tools.regroup)
 			return ST_NO_MEMORY;
 	}
-	f->headers = calloc(HEADERS_OWN + f->opts.headers.n + 1,
+	f->headers = calloc(HEADERS_OWN + f->opts.headers.n,
 	    sizeof(*f->headers));
 	if (!f->metrics || !f->tools.v1 || !f->tools.v2 || !f->headers)
 		return ST_NO_MEMORY;
 	if (f->opts.headers.n)
-		memcpy(f->headers + HEADERS_OWN, f->opts.headers.list,
+		memcpy(f->headers, f->opts.headers.list,
 		    f->opts.headers.n * sizeof(*f->headers));
-	f->tenant_at = HEADERS_OWN + place_of_tenant(&f->opts);
+	f->tenant_at = place_of_tenant(&f->opts);
 	buf_init(&f->tenant, SIZE_MAX);
 	if (st == ST_OK)
 		st = make_timers(f);
@@ -524,10 +543,10 @@ forwarder_new(const struct forward_opts *o, struct spool *spool,
 		forwarder_free(&f);
 		return st;
 	}
-	f->proto = o->protocol == FORWARD_V1 ? PAYLOAD_V1 : PAYLOAD_V2;
+	f->form = gate_first_form(f);
 	f->state = FWD_DOWN;
-	if (o->protocol != FORWARD_AUTO) {
-		gate_set_protocol(f, f->proto, true);
+	if (!forwarder_may_change(f)) {
+		gate_set_form(f, f->form, true);
 		gate_enter(f, FWD_LIVE);
 	}
 	*out = f;
@@ -554,6 +573,7 @@ forwarder_free(struct forwarder **taken)
 	v1_builder_free(&f->tools.v1);
 	v2_builder_free(&f->tools.v2);
 	regroup_free(&f->tools.regroup);
+	payload_tools_fini(&f->tools.pack);
 	loop_timer_free(&f->gate);
 	loop_timer_free(&f->sync);
 	loop_timer_free(&f->stop_at);

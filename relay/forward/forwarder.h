@@ -20,6 +20,7 @@
 #include "http/message.h"
 #include "io/loop.h"
 #include "policy/edge.h"
+#include "prw/payload.h"
 #include "spool/disk.h"
 #include "spool/spool.h"
 
@@ -51,6 +52,7 @@ struct forward_opts {
 	struct http_url url;
 	struct http_url proxy;		/* host "": none */
 	enum forward_protocol protocol;
+	enum payload_coding coding;	/* zstd: falling back to snappy; remembered */
 	enum forward_misconfig on_misconfig;
 	enum forward_start start;
 	enum forward_order order;

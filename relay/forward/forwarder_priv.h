@@ -38,8 +38,7 @@ struct forwarder {
 	struct http_client *client;	/* owned */
 	struct metric_group *metrics;	/* owned */
 	struct lane_tools tools;	/* owned */
-	struct http_header *headers;	/* owned: ours, then the operator's, then
-					   there is room for one */
+	struct http_header *headers;	/* owned: the operator's, then ours */
 	size_t tenant_at;		/* the tenant's place there */
 	struct buf tenant;		/* owned: of the request sent last */
 	struct flows flows;		/* owned */
@@ -59,8 +58,8 @@ struct forwarder {
 	double refusals;		/* share of the requests answered lately */
 	bool disorder;			/* it was said that it wants strict order */
 
-	bool proven;			/* the upstream speaks `proto` */
-	enum payload_proto proto;
+	bool proven;			/* the upstream understands `form` */
+	struct payload_form form;
 	int64_t reprobe_at;		/* 0: never */
 
 	uint32_t ahead[SUPPLY_SOURCES + 1];	/* points that are out, by source */
@@ -84,6 +83,14 @@ struct forwarder {
 	struct lane lane[];
 };
 
+/* Whether there are several forms to choose from. */
+static inline bool
+forwarder_may_change(const struct forwarder *f)
+{
+	return f->opts.protocol == FORWARD_AUTO ||
+	    f->opts.coding == PAYLOAD_ZSTD;
+}
+
 /* ---- forwarder.c ------------------------------------------------------------- */
 
 /* Everything that can go on, goes on. */
@@ -93,6 +100,12 @@ static inline int64_t
 points_of_counts(struct prw_counts n)
 {
 	return (int64_t)(n.samples + n.histograms + n.exemplars);
+}
+
+static inline bool
+same_form(struct payload_form a, struct payload_form b)
+{
+	return a.proto == b.proto && a.coding == b.coding;
 }
 
 /* Of a unit, in f->ahead. */
@@ -115,8 +128,12 @@ void gate_hold(struct forwarder *, bool misconfig, int64_t retry_after_ns,
 void gate_time_is_up(void *forwarder);
 /* Delivered, or refused for good. */
 void gate_answered(struct forwarder *);
-void gate_set_protocol(struct forwarder *, enum payload_proto, bool proven);
-/* 2.0 is tried again once in a while. */
+void gate_set_form(struct forwarder *, struct payload_form, bool proven);
+/* What is tried first, and what after `form`, which is not understood. */
+struct payload_form gate_first_form(const struct forwarder *);
+struct payload_form gate_next_form(const struct forwarder *,
+    struct payload_form form);
+/* The first is tried again once in a while. */
 void gate_reprobe(struct forwarder *);
 
 /* ---- outcome.c -------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* gate.c - whether anything may be sent: states, backoff, protocol.
+/* gate.c - whether anything may be sent: states, backoff; and in which form.
  * SPDX-License-Identifier: Apache-2.0
  *
  *	            .---------- one was answered: delivered or refused --------.
@@ -13,7 +13,7 @@
  * HELD         nothing is sent until the gate's time; what is in flight runs out.
  * DOWN         at most one request is in flight that was sent in this state: a weak
  *              upstream is not asked by all lanes at once.  It is also the first state
- *              while the protocol is not known. */
+ *              while the form that it understands is not known. */
 #include "forward/forwarder_priv.h"
 
 #include <assert.h>
@@ -25,7 +25,7 @@
 #define MISCONFIG_MAX (300 * CLOCK_S)
 #define BACKOFF_FIRST (100 * CLOCK_MS)
 #define BACKOFF_MAX (30 * CLOCK_S)
-#define REPROBE_NS (3600 * CLOCK_S)	/* 2.0 again, after 1.0 was fallen back to */
+#define REPROBE_NS (3600 * CLOCK_S)	/* the best again, after a fall back */
 
 static const char *const state_name[] = { "live", "catching-up", "held",
 	"down" };
@@ -190,38 +190,68 @@ gate_answered(struct forwarder *f)
 		f->backlog = (struct trend){ .n = 0 };
 	}
 	/* an answer to what was sent before the gate closed opens nothing */
-	if (f->state == FWD_DOWN && (f->proven ||
-	    f->opts.protocol != FORWARD_AUTO))
+	if (f->state == FWD_DOWN && f->proven)
 		gate_open(f);
 	else
 		show_state(f);
 }
 
-/* ---- the protocol --------------------------------------------------------------------- */
+/* ---- the form ------------------------------------------------------------------------- */
 
-void
-gate_set_protocol(struct forwarder *f, enum payload_proto proto, bool proven)
+/* protocol = auto and compression = zstd together: 2.0 and then 1.0 by zstd, likewise by
+ * snappy.  A store that knows zstd may well know 1.0 alone. */
+struct payload_form
+gate_first_form(const struct forwarder *f)
 {
-	if (f->proven && (!proven || proto != f->proto))
-		log_info("upstream-protocol", "upstream=%s from=%s",
-		    f->opts.name, payload_version(f->proto));
-	if (proven && (!f->proven || proto != f->proto))
-		log_info("upstream-protocol", "upstream=%s speaks=%s",
-		    f->opts.name, payload_version(proto));
-	f->proto = proto;
-	f->proven = proven;
-	f->reprobe_at = proven && proto == PAYLOAD_V1 &&
-	    f->opts.protocol == FORWARD_AUTO ? clock_mono() + REPROBE_NS : 0;
-	metric_group_set(f->metrics, METRIC_UP_PROTOCOL, !proven ? 0 :
-	    proto == PAYLOAD_V1 ? 1 : 2);
+	return (struct payload_form){ f->opts.protocol == FORWARD_V1 ?
+		PAYLOAD_V1 : PAYLOAD_V2, f->opts.coding };
 }
 
-/* 2.0 is tried again once in a while; one lane alone does it. */
+struct payload_form
+gate_next_form(const struct forwarder *f, struct payload_form form)
+{
+	if (f->opts.protocol == FORWARD_AUTO && form.proto == PAYLOAD_V2) {
+		form.proto = PAYLOAD_V1;
+		return form;
+	}
+	form = gate_first_form(f);
+	form.coding = PAYLOAD_SNAPPY;
+	return form;
+}
+
+static void
+tell_form(const struct forwarder *f, const char *what, struct payload_form form)
+{
+	log_info("upstream-protocol", "upstream=%s %s=%s compression=%s",
+	    f->opts.name, what, payload_version(form.proto),
+	    payload_coding_name(form.coding));
+}
+
+void
+gate_set_form(struct forwarder *f, struct payload_form form, bool proven)
+{
+	bool same = same_form(form, f->form);
+
+	if (f->proven && (!proven || !same))
+		tell_form(f, "from", f->form);
+	if (proven && (!f->proven || !same))
+		tell_form(f, "speaks", form);
+	f->form = form;
+	f->proven = proven;
+	f->reprobe_at = proven && !same_form(form, gate_first_form(f)) ?
+	    clock_mono() + REPROBE_NS : 0;
+	metric_group_set(f->metrics, METRIC_UP_PROTOCOL, !proven ? 0 :
+	    form.proto == PAYLOAD_V1 ? 1 : 2);
+	metric_group_set(f->metrics, METRIC_UP_ZSTD, proven &&
+	    form.coding == PAYLOAD_ZSTD);
+}
+
+/* By one lane alone. */
 void
 gate_reprobe(struct forwarder *f)
 {
 	if (!f->reprobe_at || clock_mono() < f->reprobe_at || !gate_is_open(f))
 		return;
-	gate_set_protocol(f, PAYLOAD_V2, false);
+	gate_set_form(f, gate_first_form(f), false);
 	gate_enter(f, FWD_DOWN);
 }

@@ -201,7 +201,7 @@ gather_loosely(struct lane *l, const struct lane_tools *t,
 }
 
 enum status
-lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto,
+lane_build(struct lane *l, struct lane_tools *t, struct payload_form form,
     struct flow *flow, enum pacer_class c, uint32_t most)
 {
 	struct flow_part *q = &flow->part[c];
@@ -211,24 +211,24 @@ lane_build(struct lane *l, const struct lane_tools *t, enum payload_proto proto,
 	assert(!l->flow);
 	l->flow = flow;
 	l->class = c;
-	l->proto = proto;
+	l->form = form;
 	if (t->regroup && c == PACER_BACKLOG && !q->alone) {
-		st = gather_loosely(l, t, proto, q, most);
+		st = gather_loosely(l, t, form.proto, q, most);
 		if (st != ST_OK && l->sending.n > 0) {
 			lane_put_back(l);
 			l->flow = flow;
 		}
 	}
 	if (st != ST_OK)
-		st = gather(l, t, proto, q, most);
+		st = gather(l, t, form.proto, q, most);
 	if (st != ST_OK) {
 		l->flow = NULL;
 		return st;
 	}
-	raw = finish(l, t, proto);
+	raw = finish(l, t, form.proto);
 	buf_reset(&l->body, BODY_KEEP);
 	if (raw.n)
-		st = payload_pack(NULL, PAYLOAD_SNAPPY, raw, &l->body);
+		st = payload_pack(&t->pack, form.coding, raw, &l->body);
 	if (st != ST_OK)
 		lane_put_back(l);
 	return st;

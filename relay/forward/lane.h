@@ -30,7 +30,7 @@ struct lane {
 	struct unit_list sending;	/* in the request built last */
 	uint32_t points;		/* of those */
 	struct buf body;		/* owned: packed, of `sending` */
-	enum payload_proto proto;	/* of body */
+	struct payload_form form;	/* of body */
 	struct prw_counts counts;	/* of body */
 	struct prw_loss loss;		/* of body */
 	struct http_exchange *exchange;	/* owned; not NULL: in flight */
@@ -41,6 +41,7 @@ struct lane {
 struct lane_tools {
 	struct v1_builder *v1;
 	struct v2_builder *v2;
+	struct payload_tools pack;
 	struct regroup *regroup;	/* of backlog; NULL: records stay whole */
 	size_t max_bytes;		/* when merging */
 	size_t most_bytes;		/* of any request but a single point's */
@@ -52,8 +53,8 @@ void lane_fini(struct lane *);		/* units are the supply's */
 /* Takes units from the flow's queue of that class, `most` samples if there are several, and
  * makes the body.  ST_OK; ST_NO_MEMORY: try later, nothing was taken.  A body of no bytes
  * (lane->body.len == 0) is one that the protocol has no words for. */
-enum status lane_build(struct lane *, const struct lane_tools *,
-    enum payload_proto, struct flow *, enum pacer_class, uint32_t most);
+enum status lane_build(struct lane *, struct lane_tools *,
+    struct payload_form, struct flow *, enum pacer_class, uint32_t most);
 
 /* What a request has of the unit: all, or a part that borrows all it has. */
 struct batch lane_part(const struct unit *);

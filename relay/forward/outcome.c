@@ -240,7 +240,7 @@ delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
 		pacer_took_it(&f->pacer, clock_mono());
 	unpark(f, l->flow, dict_edge(l->sending.first->dict));
 	pacer_taken(&f->pacer, (uint32_t)all, clock_mono());
-	if (l->proto == PAYLOAD_V2 && points_of_counts(hint->written) < all)
+	if (l->form.proto == PAYLOAD_V2 && points_of_counts(hint->written) < all)
 		taken = points_of_counts(hint->written);
 	metric_group_add(f->metrics, METRIC_UP_SAMPLES, taken);
 	if (taken < all) {
@@ -252,8 +252,8 @@ delivered(struct forwarder *f, struct lane *l, const struct verdict_hint *hint)
 		    (long long)all, (long long)taken);
 	}
 	/* the last answers to 1.0 say nothing of 2.0, which is tried again */
-	if (!f->proven && l->proto == f->proto)
-		gate_set_protocol(f, l->proto, true);
+	if (!f->proven && same_form(l->form, f->form))
+		gate_set_form(f, l->form, true);
 	outcome_let_go(f, l);
 }
 
@@ -315,7 +315,7 @@ refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
 	int64_t all = points_of_counts(l->counts), taken = 0;
 
 	/* 2.0 partial write: what it says it has written is delivered */
-	if (l->proto == PAYLOAD_V2 && hint->has_written)
+	if (l->form.proto == PAYLOAD_V2 && hint->has_written)
 		taken = points_of_counts(hint->written) < all ? points_of_counts(hint->written) : all;
 	/* alone already, or partly taken: sending it again would not help */
 	if (l->sending.n > 1 && taken == 0) {
@@ -336,17 +336,51 @@ refused(struct forwarder *f, struct lane *l, const struct http_answer *a,
 	outcome_let_go(f, l);
 }
 
-/* The protocol that was tried is not spoken: the same units in the other one. */
+/* What was tried is not understood: the same units in another form. */
 static void
-other_protocol(struct forwarder *f, struct lane *l)
+other_form(struct forwarder *f, struct lane *l)
 {
 	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
 	lane_put_back(l);
-	if (f->proto == PAYLOAD_V2) {
-		gate_set_protocol(f, PAYLOAD_V1, false);
+	if (same_form(l->form, f->form)) {
+		gate_set_form(f, gate_next_form(f, l->form), false);
 		if (gate_is_open(f))
 			gate_enter(f, FWD_DOWN);
 	}
+}
+
+/* What the lane has put back stands there, which may have become backlog meanwhile. */
+static enum pacer_class
+where_it_is(const struct flow *o, enum pacer_class c)
+{
+	return o->part[c].queue.first ? c : PACER_BACKLOG;
+}
+
+/* Refused by an upstream that has understood zstd before: it is the data, most likely,
+ * but if it was put in another's place only snappy shows which. */
+static void
+plainly(struct forwarder *f, struct lane *l)
+{
+	struct flow *o = l->flow;
+
+	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+	lane_put_back(l);
+	o->part[where_it_is(o, l->class)].plain = true;
+}
+
+/* That has shown it. */
+static void
+look_at_plain(struct forwarder *f, const struct lane *l, enum verdict v)
+{
+	struct flow_part *p = &l->flow->part[l->class];
+
+	if (!p->plain || l->form.coding != PAYLOAD_SNAPPY ||
+	    v == VERDICT_LATER || v == VERDICT_HELD)
+		return;
+	p->plain = false;
+	if (v == VERDICT_DELIVERED && f->proven &&
+	    f->form.coding == PAYLOAD_ZSTD)
+		gate_set_form(f, l->form, true);
 }
 
 /* It may be this edge only that is told to wait: then nobody else is held up. */
@@ -360,8 +394,7 @@ later(struct forwarder *f, struct lane *l, enum status st,
 
 	metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
 	lane_put_back(l);
-	if (!o->part[c].queue.first)
-		c = PACER_BACKLOG;	/* which it has become meanwhile */
+	c = where_it_is(o, c);
 	if (a && !o->parked)
 		note_refusals(f, true);
 	if (a && is_hopeless(f, o)) {
@@ -385,17 +418,17 @@ later(struct forwarder *f, struct lane *l, enum status st,
 }
 
 /* Written headers show that 2.0 is spoken.  Refused in 1.0 after 2.0 was not
- * understood either, the data may be at fault and nothing is known yet. */
+ * understood either, the data may be at fault and nothing is known yet; nor of zstd. */
 static void
 learn_from_refusal(struct forwarder *f, const struct lane *l,
     const struct verdict_hint *hint)
 {
 	if (f->proven)
 		return;
-	if (l->proto == PAYLOAD_V2 && hint->has_written)
-		gate_set_protocol(f, PAYLOAD_V2, true);
+	if (l->form.proto == PAYLOAD_V2 && hint->has_written)
+		gate_set_form(f, l->form, true);
 	else
-		f->proto = PAYLOAD_V2;
+		f->form = gate_first_form(f);
 }
 
 static void
@@ -403,17 +436,18 @@ judge(struct forwarder *f, struct lane *l, enum status st,
     const struct http_answer *a)
 {
 	struct verdict_case c = {
-		.sent = l->proto,
+		.sent = l->form,
 		.may_change = f->opts.protocol == FORWARD_AUTO,
-		.proven = f->proven && f->proto == l->proto,
+		.proven = f->proven && same_form(f->form, l->form),
 		.drop_misconfig = f->opts.on_misconfig == FORWARD_DROP,
 		.wall_ns = clock_wall(),
 	};
 	struct verdict_hint hint;
 	enum verdict v = verdict_of(st, a, &c, &hint);
 
-	if (v != VERDICT_DELIVERED && l->proto == PAYLOAD_V1)
+	if (v != VERDICT_DELIVERED && l->form.proto == PAYLOAD_V1)
 		v1_forget_sent(f->tools.v1);
+	look_at_plain(f, l, v);
 	switch (v) {
 	case VERDICT_DELIVERED:
 		delivered(f, l, &hint);
@@ -434,7 +468,10 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 		gate_answered(f);
 		return;
 	case VERDICT_OTHER:
-		other_protocol(f, l);
+		other_form(f, l);
+		return;
+	case VERDICT_PLAIN:
+		plainly(f, l);
 		return;
 	case VERDICT_LATER:
 		later(f, l, st, a, hint.retry_after_ns);
@@ -442,9 +479,10 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 	case VERDICT_HELD:
 		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
 		lane_put_back(l);
-		/* neither is understood, or 1.0 not any more */
-		if (a->status == 415 && c.may_change && f->proto == l->proto)
-			gate_set_protocol(f, PAYLOAD_V2, false);
+		/* none is understood, or the last not any more */
+		if (a->status == 415 && forwarder_may_change(f) &&
+		    same_form(f->form, l->form))
+			gate_set_form(f, gate_first_form(f), false);
 		gate_hold(f, true, hint.retry_after_ns, st, a);
 		return;
 	}

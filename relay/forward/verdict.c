@@ -38,8 +38,28 @@ read_hints(const struct http_answer *a, int64_t wall_ns,
 static enum verdict
 not_spoken(const struct verdict_case *c)
 {
-	return c->may_change && c->sent == PAYLOAD_V2 ? VERDICT_OTHER :
+	return c->may_change && c->sent.proto == PAYLOAD_V2 ? VERDICT_OTHER :
 	    VERDICT_HELD;
+}
+
+static enum verdict
+unsupported(const struct verdict_case *c)
+{
+	return c->sent.coding == PAYLOAD_ZSTD ? VERDICT_OTHER : not_spoken(c);
+}
+
+static enum verdict
+bad_request(const struct verdict_case *c, const struct verdict_hint *hint)
+{
+	/* then it was understood */
+	if (hint->has_written)
+		return VERDICT_REFUSED;
+	if (c->sent.coding == PAYLOAD_ZSTD)
+		return c->proven ? VERDICT_PLAIN : VERDICT_OTHER;
+	/* receivers of 1.0 may answer so to a message they do not know */
+	if (c->sent.proto == PAYLOAD_V2 && c->may_change && !c->proven)
+		return VERDICT_OTHER;
+	return VERDICT_REFUSED;
 }
 
 enum verdict
@@ -52,7 +72,7 @@ verdict_of(enum status st, const struct http_answer *a,
 	read_hints(a, c->wall_ns, hint);
 
 	if (a->status >= 200 && a->status < 300)
-		return c->sent == PAYLOAD_V2 && !hint->has_written ?
+		return c->sent.proto == PAYLOAD_V2 && !hint->has_written ?
 		    not_spoken(c) : VERDICT_DELIVERED;
 	switch (a->status) {
 	case 429:
@@ -60,13 +80,9 @@ verdict_of(enum status st, const struct http_answer *a,
 	case 413:
 		return VERDICT_SPLIT;
 	case 415:
-		return not_spoken(c);
+		return unsupported(c);
 	case 400:
-		/* receivers of 1.0 may answer so to a message they do not know */
-		if (c->sent == PAYLOAD_V2 && c->may_change && !c->proven &&
-		    !hint->has_written)
-			return VERDICT_OTHER;
-		return VERDICT_REFUSED;
+		return bad_request(c, hint);
 	case 401:
 	case 403:
 	case 404:

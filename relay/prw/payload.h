@@ -37,6 +37,12 @@ const char *payload_coding_name(enum payload_coding);	/* "snappy", "zstd" */
 const char *payload_content_type(enum payload_proto);
 const char *payload_version(enum payload_proto);	/* "0.1.0", "2.0.0" */
 
+/* What a request looks like. */
+struct payload_form {
+	enum payload_proto proto;
+	enum payload_coding coding;
+};
+
 /* zstd's memory, kept from body to body: some 100 KiB to unpack, 1 MiB to pack, taken
  * with the first one.  All zero to begin with; of one thread at a time.  Snappy needs
  * none: NULL will do. */

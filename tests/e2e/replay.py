@@ -32,11 +32,12 @@ for inward, outward, zstd in (("1.0", "1.0", ()), ("1.0", "2.0", ()),
                               ("2.0", "1.0", ()), ("2.0", "2.0", ()),
                               ("1.0", "1.0", ("--zstd",)),
                               ("2.0", "2.0", ("--zstd",))):
-    with rw.Case("captures, %s%s in, %s out" % (
-            inward, " of zstd" if zstd else "", outward), dumps=True) as t:
-        sink = t.sink(protocols=outward)
-        relay = t.relay([sink], size="1G", upstream="\tprotocol = \"%s\"" %
-                        outward)
+    with rw.Case("captures, %s in, %s out%s" % (
+            inward, outward, ", by zstd" if zstd else ""), dumps=True) as t:
+        sink = t.sink(protocols=outward, codings="both")
+        relay = t.relay([sink], size="1G", upstream=
+                        "\tprotocol = \"%s\"\n\tcompression = %s" %
+                        (outward, "zstd" if zstd else "snappy"))
         load = t.load(relay, "--replay-to", inward, "--dump",
                       t.path("sent"), *zstd, *captures)
         sent = load.result(600)
@@ -44,6 +45,9 @@ for inward, outward, zstd in (("1.0", "1.0", ()), ("1.0", "2.0", ()),
         rw.wait_for(lambda: sink.summary()["samples"] +
                     sink.summary()["histograms"] >= sent["acked"], 120, 0.2)
         rw.wait_for(relay.drained, 20, 0.1)
+        got = sink.summary()
+        t.equal(got["bodies_zstd"], got["requests"] if zstd else 0,
+                "and compressed as it should be")
         sink.end()
         ours, theirs = lines(t, "sent", False), lines(t, "sink.dump", False)
         t.check(ours == theirs, "%d samples, exemplars and histograms "

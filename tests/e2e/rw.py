@@ -151,7 +151,7 @@ class Sink(Process):
     """rwsink on a port of its own, which it keeps when it is started again."""
 
     def __init__(self, case, name, protocols="both", faults="ok", port=0,
-                 tls=(), header=None):
+                 tls=(), header=None, codings="snappy"):
         self.log = case.path("%s.log" % name)
         self.dump = case.path("%s.dump" % name)
         self.port = port or free_port()
@@ -161,6 +161,7 @@ class Sink(Process):
             tool("rwsink"), "--listen", "127.0.0.1:%d" % self.port,
             "--control", "127.0.0.1:%d" % self.control,
             "--protocols", protocols, "--faults", faults,
+            "--codings", codings,
             "--log", self.log, "--dump" if case.dumps else "--summary",
             self.dump if case.dumps else case.path("%s.sum" % name), *tls,
             *(["--header", header] if header else [])])

@@ -195,7 +195,7 @@ def agent(stage, programs, name, exposition, targets):
 
 class Relay:
     def __init__(self, stage, programs, name, upstreams):
-        """upstreams: [(name, url, protocol)]"""
+        """upstreams: [(name, url, protocol)]; zstd: in whichever, compressed so"""
         self.stage = stage
         self.name = name
         self.port, self.admin = stage.port(), stage.port()
@@ -223,8 +223,9 @@ spool {
 }
 """ % (self.port, self.admin, self.stage.path(self.name))
         for upstream, url, protocol in upstreams:
-            text += 'upstream %s {\n\turl = "%s"\n\tprotocol = %s\n}\n' % (
-                upstream, url, protocol)
+            text += 'upstream %s {\n\turl = "%s"\n\t%s\n}\n' % (
+                upstream, url, "compression = zstd" if protocol == "zstd" else
+                "protocol = " + protocol)
         return self.stage.write(self.name + ".conf", text)
 
     def metrics(self):

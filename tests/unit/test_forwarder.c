@@ -166,6 +166,109 @@ a_receiver_of_one_is_found_and_remembered(void **state)
 	}
 }
 
+static struct rig *
+rig_of_zstd(enum forward_protocol p)
+{
+	struct rig *g = rig_new(1, p);
+
+	rig_stop(g);
+	g->opts[0].coding = PAYLOAD_ZSTD;
+	rig_start(g);
+	return g;
+}
+
+static void
+zstd_goes_to_whom_understands_it(void **state)
+{
+	static const enum forward_protocol p[] = { FORWARD_V1, FORWARD_V2,
+		FORWARD_AUTO, FORWARD_AUTO };
+	int how;
+
+	(void)state;
+	for (how = 0; how < 4; how++) {
+		struct rig *g = rig_of_zstd(p[how]);
+		struct receiver *r = &g->receiver[0];
+
+		r->only_v1 = how == 3;		/* as VictoriaMetrics is */
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->zstd, r->requests);
+		assert_int_equal(r->v2 > 1, how == 1 || how == 2);
+		rig_free(g);
+	}
+}
+
+static void
+a_receiver_of_snappy_is_found_and_remembered(void **state)
+{
+	static const struct {
+		enum forward_protocol p;
+		int http_zstd, http_v2;
+		unsigned zstd, v2;		/* requests in vain */
+	} c[] = {
+		{ FORWARD_V1, 415, 0, 1, 0 }, { FORWARD_V1, 400, 0, 1, 0 },
+		{ FORWARD_AUTO, 415, 415, 2, 2 },
+		{ FORWARD_AUTO, 400, 400, 2, 2 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		struct rig *g = rig_of_zstd(c[i].p);
+		struct receiver *r = &g->receiver[0];
+
+		r->http_zstd = c[i].http_zstd;
+		r->http_v2 = c[i].http_v2;
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->zstd, c[i].zstd);
+		assert_int_equal(r->v2, c[i].v2);
+		/* and asked again, rarely: it has learnt it */
+		r->http_zstd = 0;
+		fake_pass(3600 * CLOCK_S);
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_true(r->zstd >= c[i].zstd + 8);
+		rig_free(g);
+	}
+}
+
+/* One that understood zstd is replaced by one that does not: nothing of what it refuses
+ * is set aside for that. */
+static void
+zstd_may_be_understood_no_more(void **state)
+{
+	static const enum forward_protocol p[] = { FORWARD_V1, FORWARD_V2,
+		FORWARD_AUTO };
+	static const int http[] = { 400, 415 };
+	unsigned before;
+	int how;
+
+	(void)state;
+	for (how = 0; how < 6; how++) {
+		struct rig *g = rig_of_zstd(p[how / 2]);
+		struct receiver *r = &g->receiver[0];
+
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_true(r->zstd > 0 && r->zstd == r->requests);
+		r->http_zstd = http[how % 2];
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->reorders, 0);
+		before = r->zstd;
+		put_all(g, 20);
+		fake_pass(20 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->zstd, before);
+		rig_free(g);
+	}
+}
+
 /* A request of three series that share a long label: more than the upstream takes, or
  * than the relay makes at all. */
 static void
@@ -336,6 +439,34 @@ only_the_poisoned_request_is_set_aside(void **state)
 		assert_int_equal(check_all(g, 0), 0);
 		assert_int_equal(r->came[3][r->poison_number], 0);
 		assert_int_equal(r->reorders, 0);
+		check_rejected(g, 1);
+		rig_free(g);
+	}
+}
+
+/* A refusal of the data does not make zstd be forgotten. */
+static void
+what_is_poisoned_goes_by_snappy_once(void **state)
+{
+	static const enum forward_protocol p[] = { FORWARD_V1, FORWARD_V2,
+		FORWARD_AUTO };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		struct rig *g = rig_of_zstd(p[i]);
+		struct receiver *r = &g->receiver[0];
+
+		put_all(g, 5);
+		fake_pass(20 * CLOCK_S);
+		r->poison_edge = 3;
+		r->poison_number = 7;
+		put_all(g, 15);
+		fake_pass(60 * CLOCK_S);
+		assert_int_equal(check_all(g, 0), 0);
+		assert_int_equal(r->came[3][7], 0);
+		assert_int_equal(r->reorders, 0);
+		assert_in_range(r->requests - r->zstd, i ? 0 : 1, 2);
 		check_rejected(g, 1);
 		rig_free(g);
 	}
@@ -751,6 +882,10 @@ main(void)
 		cmocka_unit_test(no_connection_loses_nothing),
 		cmocka_unit_test(retry_after_is_a_hard_gate),
 		cmocka_unit_test(a_receiver_of_one_is_found_and_remembered),
+		cmocka_unit_test(zstd_goes_to_whom_understands_it),
+		cmocka_unit_test(a_receiver_of_snappy_is_found_and_remembered),
+		cmocka_unit_test(zstd_may_be_understood_no_more),
+		cmocka_unit_test(what_is_poisoned_goes_by_snappy_once),
 		cmocka_unit_test(what_is_too_large_goes_in_parts),
 		cmocka_unit_test(a_point_too_large_is_set_aside),
 		cmocka_unit_test(metadata_outlives_an_outage),

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "forward/verdict.h"
 
-enum { AUTO = 1, PROVEN = 2, DROP = 4, WRITTEN = 8 };
+enum { AUTO = 1, PROVEN = 2, DROP = 4, WRITTEN = 8, ZSTD = 16 };
 
 static const struct row {
 	enum status st;
@@ -36,6 +36,19 @@ static const struct row {
 	{ ST_OK, 400, PAYLOAD_V2, AUTO | WRITTEN, VERDICT_REFUSED },
 	{ ST_OK, 400, PAYLOAD_V2, AUTO | PROVEN, VERDICT_REFUSED },
 	{ ST_OK, 400, PAYLOAD_V2, 0, VERDICT_REFUSED },
+	/* either, where zstd may be what it did not understand */
+	{ ST_OK, 204, PAYLOAD_V1, ZSTD, VERDICT_DELIVERED },
+	{ ST_OK, 204, PAYLOAD_V2, ZSTD | AUTO, VERDICT_OTHER },
+	{ ST_OK, 204, PAYLOAD_V2, ZSTD, VERDICT_HELD },
+	{ ST_OK, 415, PAYLOAD_V1, ZSTD, VERDICT_OTHER },
+	{ ST_OK, 415, PAYLOAD_V1, ZSTD | PROVEN, VERDICT_OTHER },
+	{ ST_OK, 415, PAYLOAD_V2, ZSTD | PROVEN, VERDICT_OTHER },
+	{ ST_OK, 400, PAYLOAD_V1, ZSTD, VERDICT_OTHER },
+	{ ST_OK, 400, PAYLOAD_V1, ZSTD | PROVEN, VERDICT_PLAIN },
+	{ ST_OK, 400, PAYLOAD_V2, ZSTD | AUTO | PROVEN, VERDICT_PLAIN },
+	{ ST_OK, 400, PAYLOAD_V2, ZSTD | AUTO | WRITTEN, VERDICT_REFUSED },
+	{ ST_OK, 401, PAYLOAD_V1, ZSTD, VERDICT_HELD },
+	{ ST_OK, 503, PAYLOAD_V1, ZSTD, VERDICT_LATER },
 	/* other 4xx */
 	{ ST_OK, 409, PAYLOAD_V1, 0, VERDICT_REFUSED },
 	{ ST_OK, 422, PAYLOAD_V2, PROVEN, VERDICT_REFUSED },
@@ -78,7 +91,8 @@ the_table_holds(void **state)
 			.headers = { &written, r->flags & WRITTEN ? 1 : 0 },
 		};
 		struct verdict_case c = {
-			.sent = r->sent,
+			.sent = { r->sent, r->flags & ZSTD ? PAYLOAD_ZSTD :
+			    PAYLOAD_SNAPPY },
 			.may_change = r->flags & AUTO,
 			.proven = r->flags & PROVEN,
 			.drop_misconfig = r->flags & DROP,
@@ -106,7 +120,7 @@ retry_after_is_read_and_bounded(void **state)
 		{ "Thu, 01 Jan 1970 00:00:10 GMT", 10 * CLOCK_S },
 		{ "Thu, 01 Jan 1970 00:00:00 GMT", -1 },
 	};
-	struct verdict_case c = { .sent = PAYLOAD_V1 };
+	struct verdict_case c = { .sent = { PAYLOAD_V1, PAYLOAD_SNAPPY } };
 	struct verdict_hint hint;
 	size_t i;
 

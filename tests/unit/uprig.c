@@ -48,14 +48,32 @@ said_v2(const struct http_call *call)
 	return p == PAYLOAD_V2;
 }
 
+static enum payload_coding
+coding_of(const struct http_call *call)
+{
+	struct bytes victoria = http_header(call->headers,
+	    "x-victoriametrics-remote-write-version");
+	enum payload_coding coding;
+	enum payload_proto p;
+
+	assert_int_equal(payload_coding_of(http_header(call->headers,
+	    "content-encoding"), &coding), ST_OK);
+	(void)payload_proto_of(http_header(call->headers, "content-type"), &p);
+	assert_true(bytes_eq(victoria, coding == PAYLOAD_ZSTD &&
+	    p == PAYLOAD_V1 ? bytes_str("1") : bytes_of(NULL, 0)));
+	return coding;
+}
+
 static struct batch *
 unpack(const struct http_call *call, bool v2, size_t *size)
 {
+	static struct payload_tools tools;
 	struct batch *b = batch_new((size_t)1 << 24, 0);
 	struct bytes raw;
 
-	assert_int_equal(payload_unpack(NULL, PAYLOAD_SNAPPY, call->body,
+	assert_int_equal(payload_unpack(&tools, coding_of(call), call->body,
 	    (size_t)1 << 24, b->arena, &raw), ST_OK);
+	payload_tools_fini(&tools);
 	*size = raw.n;
 	assert_int_equal(v2 ? v2_scan(raw, &key, b) : v1_scan(raw, &key, b),
 	    ST_OK);
@@ -149,7 +167,7 @@ void
 receive(const struct http_call *call, struct fake_answer *a, void *arg)
 {
 	struct receiver *r = arg;
-	bool v2 = said_v2(call);
+	bool v2 = said_v2(call), zstd = coding_of(call) == PAYLOAD_ZSTD;
 	size_t size;
 	struct batch *b = unpack(call, v2, &size);
 	int64_t now = clock_mono();
@@ -158,10 +176,13 @@ receive(const struct http_call *call, struct fake_answer *a, void *arg)
 		r->least_gap = now - r->last_request_at;
 	r->last_request_at = now;
 	*(v2 ? &r->v2 : &r->v1) += 1;
+	r->zstd += zstd;
 	a->after_ns = r->after_ns;
 	a->st = r->st;
 	a->retry_after = r->retry_after;
 	a->http = v2 && r->http_v2 ? r->http_v2 : r->http;
+	if (zstd && r->http_zstd)
+		a->http = r->http_zstd;
 	if (!a->http && r->max_body && size > r->max_body)
 		a->http = 413;
 	if (a->st == ST_OK && !a->http && !look(r, b, false)) {

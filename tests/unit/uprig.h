@@ -47,6 +47,7 @@ struct receiver {
 	enum status st;			/* not ST_OK: it does not answer so */
 	int http;			/* what it answers, 0: success */
 	int http_v2;			/* likewise, to 2.0; 0: as http */
+	int http_zstd;			/* likewise, to zstd */
 	bool only_v1;			/* success without Written, stores nothing */
 	const char *retry_after;
 	int64_t after_ns;
@@ -58,7 +59,7 @@ struct receiver {
 	struct bucket bears;		/* samples/s, 429 past it; rate 0: any */
 
 	/* what it saw */
-	unsigned requests, v1, v2;
+	unsigned requests, v1, v2, zstd;
 	unsigned refused;		/* by bears and refused_edge */
 	unsigned char came[EDGES][REQUESTS];
 	unsigned reorders, torn;

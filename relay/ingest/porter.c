@@ -164,7 +164,7 @@ verified(enum status st, void *arg)
 
 static enum status
 begin_visit(struct porter_door *d, struct http_request *rq,
-    const struct credential *c)
+    const struct authorization *c)
 {
 	struct loop_addr address = address_of(d->porter, rq);
 	struct visit *v = calloc(1, sizeof(*v));
@@ -207,10 +207,10 @@ static enum status
 recognise(struct porter_door *d, struct http_request *rq)
 {
 	struct porter *p = d->porter;
-	struct credential c;
+	struct authorization c;
 	enum status st = ST_BAD_CREDENTIAL;
 
-	credential_parse(http_header(http_request_headers(rq),
+	authorization_parse(http_header(http_request_headers(rq),
 	    "authorization"), &c);
 	if (c.kind == CREDENTIAL_NONE)
 		st = p->anonymous ? ST_OK : ST_UNAUTHORIZED;
@@ -218,7 +218,7 @@ recognise(struct porter_door *d, struct http_request *rq)
 		st = begin_visit(d, rq, &c);
 	else if (c.kind == CREDENTIAL_BEARER && p->tokens)
 		st = look_up_token(p, rq, c.token);
-	credential_wipe(&c);
+	authorization_wipe(&c);
 	return st;
 }
 

@@ -70,7 +70,7 @@ struct verifier {
 
 /* A proof is that of a name and a password, whatever the file says of them. */
 static bool
-make_proof(const struct verifier *v, const struct credential *c,
+make_proof(const struct verifier *v, const struct authorization *c,
     struct digest *out)
 {
 	const struct bytes parts[] = {
@@ -228,7 +228,7 @@ be_nice(struct loop_msg *m)
 /* ---- on a worker ----------------------------------------------------------------------- */
 
 static struct verify *
-make_question(struct verifier *v, const struct credential *c)
+make_question(struct verifier *v, const struct authorization *c)
 {
 	struct verify *q = calloc(1, sizeof(*q));
 
@@ -262,7 +262,7 @@ admit(struct verifier *v, const struct digest *wrong, uint64_t from,
 }
 
 enum status
-verify_ask(struct verifier *v, struct roster *r, const struct credential *c,
+verify_ask(struct verifier *v, struct roster *r, const struct authorization *c,
     struct bytes from, struct loop *origin, verify_fn *done, void *arg,
     struct verify **out)
 {

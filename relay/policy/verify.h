@@ -11,7 +11,7 @@
 #define RW_POLICY_VERIFY_H
 
 #include "io/loop.h"
-#include "policy/credential.h"
+#include "policy/authorization.h"
 #include "policy/roster.h"
 
 #define VERIFY_QUEUE_MAX 256		/* waiting for the thread */
@@ -35,7 +35,7 @@ void verifier_free(struct verifier **);
  * The credential is one by password, and is copied.  `from` stands for the address that
  * it came from.  The roster is borrowed for as long as the verifier lives. */
 enum status verify_ask(struct verifier *, struct roster *,
-    const struct credential *, struct bytes from, struct loop *,
+    const struct authorization *, struct bytes from, struct loop *,
     verify_fn *done, void *arg, struct verify **out);
 /* done will not be called.  On its loop. */
 void verify_cancel(struct verify **);

@@ -59,7 +59,7 @@ answered(enum status st, void *arg)
 static void
 put(struct question *q)
 {
-	struct credential c = { .kind = CREDENTIAL_BASIC,
+	struct authorization c = { .kind = CREDENTIAL_BASIC,
 		.user = bytes_str(q->user), .password = q->password };
 
 	q->at_once = verify_ask(verifier, roster, &c, q->from, loop, answered,

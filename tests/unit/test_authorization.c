@@ -1,4 +1,4 @@
-/* test_credential.c - what an Authorization header says.
+/* test_authorization.c - what an Authorization header says.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,14 +9,14 @@
 
 #include <cmocka.h>
 
-#include "policy/credential.h"
+#include "policy/authorization.h"
 
-static struct credential c;
+static struct authorization c;
 
 static enum credential_kind
 kind_of(const char *text)
 {
-	credential_parse(bytes_str(text), &c);
+	authorization_parse(bytes_str(text), &c);
 	return c.kind;
 }
 
@@ -44,7 +44,7 @@ basic(void **state)
 		assert_true(bytes_eq(c.user, bytes_str(good[i].user)));
 		assert_string_equal(c.password, good[i].password);
 	}
-	credential_wipe(&c);
+	authorization_wipe(&c);
 	assert_int_equal(c.text[0], 0);
 }
 
@@ -72,7 +72,7 @@ neither(void **state)
 	size_t i;
 
 	(void)state;
-	credential_parse((struct bytes){ NULL, 0 }, &c);
+	authorization_parse((struct bytes){ NULL, 0 }, &c);
 	assert_int_equal(c.kind, CREDENTIAL_NONE);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (kind_of(bad[i]) != CREDENTIAL_OTHER)

@@ -1,11 +1,11 @@
-/* credential.c - what an Authorization header says.
+/* authorization.c - what an Authorization header says.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "policy/credential.h"
+#include "policy/authorization.h"
 
 #include <string.h>
 #include <strings.h>
 
-#define BASE64_MAX ((sizeof(((struct credential *)NULL)->text) + 2) / 3 * 4)
+#define BASE64_MAX ((sizeof(((struct authorization *)NULL)->text) + 2) / 3 * 4)
 
 /* ---- base64 (RFC 4648 4) --------------------------------------------------------- */
 
@@ -54,7 +54,7 @@ decode(struct bytes in, char *out, size_t size, size_t *n)
 
 /* The name ends at the first colon. */
 static bool
-parse_basic(struct bytes value, struct credential *c)
+parse_basic(struct bytes value, struct authorization *c)
 {
 	char *colon;
 	size_t n;
@@ -72,7 +72,7 @@ parse_basic(struct bytes value, struct credential *c)
 }
 
 static bool
-parse_bearer(struct bytes value, struct credential *c)
+parse_bearer(struct bytes value, struct authorization *c)
 {
 	size_t i;
 
@@ -99,7 +99,7 @@ is_scheme(struct bytes *value, const char *name)
 }
 
 void
-credential_parse(struct bytes value, struct credential *c)
+authorization_parse(struct bytes value, struct authorization *c)
 {
 	c->kind = value.p ? CREDENTIAL_OTHER : CREDENTIAL_NONE;
 	c->user = c->token = (struct bytes){ NULL, 0 };
@@ -113,7 +113,7 @@ credential_parse(struct bytes value, struct credential *c)
 }
 
 void
-credential_wipe(struct credential *c)
+authorization_wipe(struct authorization *c)
 {
 	explicit_bzero(c, sizeof(*c));
 }

@@ -1,4 +1,4 @@
-/* fuzz_credential.c - any value of an Authorization header.
+/* fuzz_authorization.c - any value of an Authorization header.
  * SPDX-License-Identifier: Apache-2.0 */
 
 #include <assert.h>
@@ -6,16 +6,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "policy/credential.h"
+#include "policy/authorization.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct credential c;
+	struct authorization c;
 
-	credential_parse(bytes_of(data, size), &c);
+	authorization_parse(bytes_of(data, size), &c);
 	switch (c.kind) {
 	case CREDENTIAL_BASIC:
 		assert(c.user.n && c.user.n < USERS_NAME_SIZE);

@@ -1,9 +1,9 @@
-/* credential.h - what an Authorization header says.
+/* authorization.h - what an Authorization header says.
  * SPDX-License-Identifier: Apache-2.0
  *
  * Basic (RFC 7617) and Bearer (RFC 6750).  No I/O, takes any bytes.          */
-#ifndef RW_POLICY_CREDENTIAL_H
-#define RW_POLICY_CREDENTIAL_H
+#ifndef RW_POLICY_AUTHORIZATION_H
+#define RW_POLICY_AUTHORIZATION_H
 
 #include "base/bytes.h"
 #include "policy/password.h"
@@ -16,7 +16,7 @@ enum credential_kind {
 	CREDENTIAL_OTHER,		/* anything else, or malformed */
 };
 
-struct credential {
+struct authorization {
 	enum credential_kind kind;
 	struct bytes user;		/* in `text`; without a zero in it */
 	const char *password;		/* likewise */
@@ -25,8 +25,8 @@ struct credential {
 };
 
 /* value.p NULL: there is no such header. */
-void credential_parse(struct bytes value, struct credential *out);
+void authorization_parse(struct bytes value, struct authorization *out);
 /* Once it is not needed any more. */
-void credential_wipe(struct credential *);
+void authorization_wipe(struct authorization *);
 
 #endif

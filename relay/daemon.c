@@ -64,6 +64,7 @@ struct gate {
 
 struct upstream {
 	struct tls *tls;		/* owned; NULL: http */
+	struct tls *token_tls;		/* owned; NULL: no https token-url */
 	struct loop *loop;		/* owned */
 	struct forwarder *forwarder;	/* owned */
 };
@@ -297,21 +298,31 @@ open_porters(struct daemon *d)
 }
 
 static enum status
+open_client_tls(const struct http_url *url, const struct tls_client_opts *o,
+    struct tls **out)
+{
+	struct tls_fault fault;
+	enum status st = url->tls ? tls_client_new(o, out, &fault) : ST_OK;
+
+	return st == ST_OK ? st : tls_failed("upstream", o->common.name, st,
+	    &fault);
+}
+
+static enum status
 open_upstream_tls(struct daemon *d)
 {
 	const struct config_upstream *cu;
-	struct tls_fault fault;
+	struct upstream *u;
 	enum status st = ST_OK;
 	size_t i;
 
 	for (i = 0; i < d->n_upstreams && st == ST_OK; i++) {
 		cu = &d->config->upstreams[i];
-		if (!cu->forward.url.tls)
-			continue;
-		st = tls_client_new(&cu->tls, &d->upstreams[i].tls, &fault);
-		if (st != ST_OK)
-			return tls_failed("upstream", cu->forward.name, st,
-			    &fault);
+		u = &d->upstreams[i];
+		st = open_client_tls(&cu->forward.url, &cu->tls, &u->tls);
+		if (st == ST_OK)
+			st = open_client_tls(&cu->forward.credential.oauth2.url,
+			    &cu->token_tls, &u->token_tls);
 	}
 	return st;
 }
@@ -326,9 +337,12 @@ follow_tls(struct daemon *d)
 	for (i = 0; i < d->config->n_listens && st == ST_OK; i++)
 		if (d->tls[i])
 			st = tls_follow(d->tls[i], d->main);
-	for (i = 0; i < d->n_upstreams && st == ST_OK; i++)
+	for (i = 0; i < d->n_upstreams && st == ST_OK; i++) {
 		if (d->upstreams[i].tls)
 			st = tls_follow(d->upstreams[i].tls, d->main);
+		if (st == ST_OK && d->upstreams[i].token_tls)
+			st = tls_follow(d->upstreams[i].token_tls, d->main);
+	}
 	return st;
 }
 
@@ -461,6 +475,7 @@ open_upstreams(struct daemon *d)
 		fo.user_agent = "rwrelay/" PACKAGE_VERSION;
 		st = loop_new(fo.name, &u->loop);
 		fo.tls = u->tls;
+		fo.credential.oauth2.tls = u->token_tls;
 		if (st == ST_OK)
 			st = forwarder_new(&fo, d->spool, &disk_posix,
 			    c->spool.directory, u->loop, &u->forwarder);
@@ -796,6 +811,7 @@ tear_down(struct daemon *d)
 	for (i = 0; i < d->n_upstreams; i++) {
 		loop_free(&d->upstreams[i].loop);
 		tls_free(&d->upstreams[i].tls);
+		tls_free(&d->upstreams[i].token_tls);
 	}
 	free(d->upstreams);
 	loop_free(&d->spool_loop);

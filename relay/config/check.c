@@ -24,6 +24,7 @@
 #define SERVER_NAME_LENGTH_MAX 253
 #define USER_LENGTH_MAX 32
 #define TEXT_LENGTH_MAX 4096
+#define CREDENTIAL_LENGTH_MAX 512
 
 #define ALNUM "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -147,6 +148,12 @@ check_proxy(const char *url)
 	    "a proxy's URL has no path: http://host:port" : NULL;
 }
 
+const char *
+check_url_or_none(const char *url)
+{
+	return *url ? check_url(url) : NULL;
+}
+
 /* What the relay says itself, and what belongs to one connection
  * (remote write 2.0 "Protocol"; RFC 9110 7.6.1). */
 static bool
@@ -199,6 +206,67 @@ check_header(const char *header)
 		    header[i] == 127)
 			return "a header's value has no control characters";
 	return i > HEADER_LENGTH_MAX ? "a header has at most 4096 bytes" : NULL;
+}
+
+static bool
+has_control(const char *text)
+{
+	for (; *text; text++)
+		if ((*text < ' ' && *text > 0) || *text == 127)
+			return true;
+	return false;
+}
+
+/* RFC 7617 2 */
+const char *
+check_username(const char *name)
+{
+	if (strlen(name) > CREDENTIAL_LENGTH_MAX || has_control(name) ||
+	    strchr(name, ':'))
+		return "a user's name has at most 512 bytes, no colon and no "
+		       "control characters";
+	return NULL;
+}
+
+const char *
+check_client_id(const char *id)
+{
+	if (strlen(id) > CREDENTIAL_LENGTH_MAX || has_control(id))
+		return "a client's id has at most 512 bytes, and no control "
+		       "characters";
+	return NULL;
+}
+
+/* RFC 6749 3.3 */
+const char *
+check_scope(const char *scope)
+{
+	size_t i, n = strlen(scope);
+
+	for (i = 0; i < n; i++)
+		if (scope[i] <= ' ' || scope[i] > 126 || scope[i] == '"' ||
+		    scope[i] == '\\')
+			break;
+	if (n == 0 || n > CREDENTIAL_LENGTH_MAX || i < n)
+		return "a scope is 1 to 512 visible characters of ASCII, "
+		       "but \" and \\";
+	return NULL;
+}
+
+const char *
+check_param(const char *param)
+{
+	static const char *const own[] = { "grant_type", "scope",
+		"client_secret" };
+	size_t i, n = strcspn(param, "=");
+
+	if (n == 0 || param[n] != '=' || strlen(param) > HEADER_LENGTH_MAX)
+		return "a parameter is written \"NAME=VALUE\"";
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strlen(own[i]) == n && strncmp(own[i], param, n) == 0)
+			return "this parameter is reserved, the relay sets it "
+			       "itself";
+	return NULL;
 }
 
 const char *

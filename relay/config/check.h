@@ -18,8 +18,13 @@ const char *check_file(const char *);
 const char *check_file_or_none(const char *);
 const char *check_server_name(const char *);	/* may be empty: the url's host */
 const char *check_url(const char *);
+const char *check_url_or_none(const char *);
 const char *check_proxy(const char *);	/* "": none */
 const char *check_header(const char *);		/* "Name: value" */
+const char *check_username(const char *);	/* of basic authentication; may be empty */
+const char *check_client_id(const char *);	/* of OAuth2; may be empty */
+const char *check_scope(const char *);
+const char *check_param(const char *);		/* "NAME=VALUE" */
 const char *check_network(const char *);	/* address/bits, or unix */
 const char *check_edges(const char *);		/* names with * ? [...] */
 const char *check_match(const char *);		/* a selector of series */

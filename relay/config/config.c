@@ -14,6 +14,7 @@
 #include "config/check.h"
 #include "config/directive.h"
 #include "config/grammar.h"
+#include "forward/secret.h"
 
 #define MEMORY_MAX (64 * 1024 * 1024)
 #define BACKLOG 1024
@@ -335,20 +336,19 @@ split_header(const char *text)
 
 /* The name that a certificate has, without the dot that a url's may end with. */
 static enum status
-settle_server_name(struct load *l, struct config_upstream *u)
+settle_server_name(struct load *l, const char *host, const char **out)
 {
-	const char *host = u->forward.url.host;
 	size_t n = strlen(host);
 	char *name;
 
-	if (*u->tls.server_name)
+	if (*out && **out)
 		return ST_OK;
 	name = arena_copy(l->c->memory, host, n + 1);
 	if (!name)
 		return ST_NO_MEMORY;
 	if (host[n - 1] == '.')
 		name[n - 1] = '\0';
-	u->tls.server_name = name;
+	*out = name;
 	return ST_OK;
 }
 
@@ -363,13 +363,34 @@ settle_upstream_tls(struct load *l, struct config_upstream *u)
 	o->key = &u->key;
 	o->n_keys = *u->key != '\0';
 	o->alpn = u->http2_off ? HTTP_CLIENT_ALPN_1 : HTTP_CLIENT_ALPN;
-	return settle_server_name(l, u);
+	return settle_server_name(l, u->forward.url.host, &u->tls.server_name);
+}
+
+/* The server of tokens is trusted as the upstream is, unless it is told otherwise. */
+static enum status
+settle_oauth2(struct load *l, struct config_upstream *u)
+{
+	struct oauth2_opts *o = &u->forward.credential.oauth2;
+	const char *ca = u->token_tls.common.ca;
+
+	o->scopes = u->scopes.item;
+	o->n_scopes = u->scopes.n;
+	o->params = u->params.item;
+	o->n_params = u->params.n;
+	if (!*u->token_url)
+		return ST_OK;
+	(void)http_url_parse(u->token_url, &o->url);	/* check_url has */
+	u->token_tls.common = u->tls.common;
+	if (*ca)
+		u->token_tls.common.ca = ca;
+	return settle_server_name(l, o->url.host, &u->token_tls.server_name);
 }
 
 static enum status
 settle_upstream(struct load *l, struct config_upstream *u)
 {
 	struct http_header *list;
+	enum status st;
 	size_t k;
 
 	list = arena_take_array(l->c->memory, u->headers.n, sizeof(*list));
@@ -383,7 +404,8 @@ settle_upstream(struct load *l, struct config_upstream *u)
 	(void)http_url_parse(u->url, &u->forward.url);	/* check_url has */
 	if (*u->proxy)
 		(void)http_url_parse(u->proxy, &u->forward.proxy);
-	return settle_upstream_tls(l, u);
+	st = settle_upstream_tls(l, u);
+	return st == ST_OK ? settle_oauth2(l, u) : st;
 }
 
 static enum status
@@ -404,6 +426,8 @@ fill_upstreams(struct load *l)
 		st = fill_name(l, "upstream", i, &u->forward.name);
 		if (st == ST_OK)
 			st = fill(l, "upstream", i, u);
+		if (st == ST_OK)
+			st = fill(l, "oauth2", i, u);
 		if (st == ST_OK)
 			st = settle_upstream(l, u);
 	}
@@ -716,6 +740,115 @@ cross_check_upstream_tls(struct load *l, size_t i)
 }
 
 static enum status
+cross_check_token_tls(struct load *l, size_t i)
+{
+	static const char *const of_https[] = { "ca", NULL };
+	struct config_upstream *u = &l->c->upstreams[i];
+	struct tls_fault fault;
+	struct tls *tls = NULL;
+	enum status st;
+
+	if (!u->forward.credential.oauth2.url.tls)
+		return cross_check_needs(l, "oauth2", i, of_https,
+		    "together with an https token-url");
+	st = tls_client_new(&u->token_tls, &tls, &fault);
+	tls_free(&tls);
+	/* what is the upstream's was looked at before */
+	return st == ST_CONFIG ? refuse_file(l, "oauth2", i, "ca", &fault) : st;
+}
+
+static enum status
+cross_check_secret(struct load *l, const char *section, size_t i,
+    const char *directive, const char *path, enum secret_kind kind)
+{
+	struct place at = grammar_place(l->file, section, i, directive, 0);
+	struct secret *secret = NULL;
+	const char *why;
+	char value[80];
+	enum status st;
+
+	if (!*path)
+		return ST_OK;
+	st = secret_open(path, kind, &secret, &why);
+	secret_close(&secret);
+	return st == ST_CONFIG ? place_refuse(&at, l->why, "directive %s: value "
+	    "%s: %s", directive, place_shown(path, value, sizeof(value)), why) :
+	    st;
+}
+
+static enum status
+cross_check_secrets(struct load *l, size_t i)
+{
+	const struct credential_opts *o =
+	    &l->c->upstreams[i].forward.credential;
+	enum status st;
+
+	st = cross_check_secret(l, "upstream", i, "password-file",
+	    o->password_file, SECRET_PASSWORD);
+	if (st == ST_OK)
+		st = cross_check_secret(l, "upstream", i, "token-file",
+		    o->token_file, SECRET_TOKEN);
+	return st == ST_OK ? cross_check_secret(l, "oauth2", i,
+	    "client-secret-file", o->oauth2.secret_file, SECRET_PASSWORD) : st;
+}
+
+/* Those of oauth2 are all there, or none. */
+static enum status
+cross_check_oauth2(struct load *l, size_t i)
+{
+	static const char *const all[] = { "token-url", "client-id",
+		"client-secret-file", "scopes", "endpoint-params", "ca", NULL };
+	const struct config_upstream *u = &l->c->upstreams[i];
+	const struct oauth2_opts *o = &u->forward.credential.oauth2;
+
+	if (*u->token_url && *o->client_id && *o->secret_file)
+		return cross_check_token_tls(l, i);
+	return cross_check_needs(l, "oauth2", i, all, "token-url, client-id and "
+	    "client-secret-file together");
+}
+
+/* One kind at most, and the operator's headers have none. */
+static enum status
+cross_check_credential(struct load *l, size_t i)
+{
+	static const char *const of_file[] = { "username", NULL };
+	static const char *const of_name[] = { "password-file", NULL };
+	const struct forward_opts *f = &l->c->upstreams[i].forward;
+	const struct credential_opts *o = &f->credential;
+	int n = !!*o->password_file + !!*o->token_file +
+	    !!*o->oauth2.client_id;
+	struct place at = grammar_place(l->file, "upstream", i, NULL, 0);
+	enum status st = ST_OK;
+
+	if (!*o->password_file)
+		st = cross_check_needs(l, "upstream", i, of_file,
+		    "together with password-file");
+	else if (!*o->username)
+		st = cross_check_needs(l, "upstream", i, of_name,
+		    "together with username");
+	if (st == ST_OK)
+		st = cross_check_oauth2(l, i);
+	if (st == ST_OK && n > 1)
+		return place_refuse(&at, l->why, "password-file, token-file and "
+		    "oauth2 exclude each other");
+	if (st == ST_OK && n && http_header(f->headers, "Authorization").p)
+		return place_refuse(&at, l->why, "headers have an Authorization "
+		    "besides that of password-file, token-file or oauth2");
+	return st == ST_OK ? cross_check_secrets(l, i) : st;
+}
+
+static enum status
+cross_check_credentials(struct load *l)
+{
+	enum status st = ST_OK;
+	size_t i;
+
+	for (i = 0; i < l->c->n_upstreams && st == ST_OK; i++)
+		st = cross_check_credential(l, i);
+	return st;
+}
+
+static enum status
 cross_check_tls(struct load *l)
 {
 	enum status st = ST_OK;
@@ -803,7 +936,9 @@ cross_check(struct load *l)
 		st = cross_check_upstreams(l);
 	if (st == ST_OK)
 		st = cross_check_names(l);
-	return st == ST_OK ? cross_check_tls(l) : st;
+	if (st == ST_OK)
+		st = cross_check_tls(l);
+	return st == ST_OK ? cross_check_credentials(l) : st;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */

@@ -48,12 +48,15 @@ struct config_admin {
 };
 
 struct config_upstream {
-	struct forward_opts forward;	/* all but user_agent and tls */
+	struct forward_opts forward;	/* all but user_agent and tls (two) */
 	const char *url;
 	const char *proxy;		/* "": none */
 	bool http2_off;
 	struct tls_client_opts tls;	/* of an https url */
 	const char *certificate, *key;	/* "": none */
+	const char *token_url;		/* "": no OAuth2 */
+	struct tls_client_opts token_tls;	/* of an https token_url */
+	struct config_list scopes, params;
 	struct config_list headers;
 	struct config_list edges, match;
 };

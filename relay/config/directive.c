@@ -11,6 +11,7 @@
 #define IN_admin struct config_admin
 #define IN_spool struct spool_opts
 #define IN_upstream struct config_upstream
+#define IN_oauth2 struct config_upstream
 #define IN_edge struct config_edge
 #define IN_relabel struct config_relabel
 

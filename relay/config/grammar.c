@@ -39,6 +39,7 @@ static const struct section {
 	{ "top", "admin", CFGF_NONE },
 	{ "top", "spool", CFGF_NONE },
 	{ "top", "upstream", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
+	{ "upstream", "oauth2", CFGF_NONE },
 	{ "top", "edge", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES },
 	{ "edge", "relabel", CFGF_MULTI },
 };
@@ -484,7 +485,7 @@ grammar_place(const struct grammar *g, const char *section, size_t i,
 		.file = sec->filename ? sec->filename : g->path,
 		.line = sec->filename ? sec->line : 0,
 		.section = sec == g->tree ? NULL : section,
-		.title = cfg_title(sec),
+		.title = cfg_title(find_section(g, outer_of(section), i)),
 	};
 	const struct setting *s;
 

@@ -5,7 +5,7 @@
  * kind and number: ("upstream", 2); ("top", 0) is what is outside of sections,
  * and there is always one admin and one spool.  Sections within others are numbered
  * through all of those: ("relabel", 0) is the first of the first edge that has
- * any.                                                                      */
+ * any; and an upstream always has one ("oauth2", the same number).          */
 #ifndef RW_CONFIG_GRAMMAR_H
 #define RW_CONFIG_GRAMMAR_H
 

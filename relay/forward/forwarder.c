@@ -11,7 +11,7 @@
 #include "policy/tenant.h"
 
 #define SYNC_NS CLOCK_S			/* of the cursor */
-#define HEADERS_OWN 6
+#define HEADERS_OWN 7
 #define MOST_BYTES ((size_t)64 << 20)
 #define FLOW_IDLE_NS (300 * CLOCK_S)
 #define TENANT_KEEP 1024
@@ -50,6 +50,7 @@ static bool
 headers_of(struct forwarder *f, const struct lane *l, struct http_headers *out)
 {
 	size_t n = f->opts.headers.n;
+	struct bytes shown;
 
 	if (!add_tenant(f, l, &n))
 		return false;
@@ -64,6 +65,9 @@ headers_of(struct forwarder *f, const struct lane *l, struct http_headers *out)
 	if (l->form.coding == PAYLOAD_ZSTD && l->form.proto == PAYLOAD_V1)
 		add_header(f, &n, "X-VictoriaMetrics-Remote-Write-Version",
 		    BYTES_LIT("1"));
+	(void)credential_value(f->credential, &shown);	/* may_send() */
+	if (shown.n)
+		add_header(f, &n, "Authorization", shown);
 	*out = (struct http_headers){ f->headers, n };
 	return true;
 }
@@ -79,6 +83,7 @@ send_request(struct forwarder *f, struct lane *l)
 
 	if (!headers_of(f, l, &call.headers))
 		return ST_NO_MEMORY;
+	l->shown = credential_version(f->credential);
 	l->sent_at = clock_mono();
 	st = http_client_send(f->client, &call, outcome_came, l, &l->exchange);
 	if (st != ST_OK)
@@ -149,7 +154,10 @@ free_lane(struct forwarder *f, enum pacer_class c)
 static bool
 may_send(const struct forwarder *f)
 {
-	return !f->paused && (gate_is_open(f) || (f->state == FWD_DOWN && !f->probe));
+	struct bytes shown;
+
+	return !f->paused && (gate_is_open(f) || (f->state == FWD_DOWN &&
+	    !f->probe)) && credential_value(f->credential, &shown) == ST_OK;
 }
 
 /* Nanoseconds until the class may go on, 0: it has nothing, or waits for an answer. */
@@ -456,6 +464,36 @@ place_of_tenant(const struct forward_opts *o)
 }
 
 static enum status
+open_client(struct forwarder *f)
+{
+	struct http_client_opts co = {
+		.url = f->opts.url,
+		.proxy = f->opts.proxy,
+		.connect_timeout_ns = f->opts.connect_timeout_ns,
+		.answer_timeout_ns = f->opts.timeout_ns,
+		.idle_timeout_ns = 240 * CLOCK_S,
+		.reconnect_ns = 600 * CLOCK_S,
+		.max_body_bytes = 1024,
+		.tls = f->opts.tls,
+	};
+	struct oauth2_client cc = {
+		.upstream = f->opts.name,
+		.user_agent = f->opts.user_agent,
+		.proxy = f->opts.proxy,
+		.connect_timeout_ns = f->opts.connect_timeout_ns,
+		.timeout_ns = f->opts.timeout_ns,
+		.metrics = f->metrics,
+		.loop = f->loop,
+		.changed = gate_credential,
+		.arg = f,
+	};
+	enum status st = http_client_new(f->loop, &co, &f->client);
+
+	return st == ST_OK ? credential_new(&f->opts.credential, &cc,
+	    &f->credential) : st;
+}
+
+static enum status
 make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk,
     const char *directory)
 {
@@ -472,16 +510,6 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 		.directory = directory,
 		.upstream = f->opts.name,
 		.most_bytes = f->opts.rejected_bytes,
-	};
-	struct http_client_opts co = {
-		.url = f->opts.url,
-		.proxy = f->opts.proxy,
-		.connect_timeout_ns = f->opts.connect_timeout_ns,
-		.answer_timeout_ns = f->opts.timeout_ns,
-		.idle_timeout_ns = 240 * CLOCK_S,
-		.reconnect_ns = 600 * CLOCK_S,
-		.max_body_bytes = 1024,
-		.tls = f->opts.tls,
 	};
 	enum status st = ST_OK;
 
@@ -506,7 +534,7 @@ make_parts(struct forwarder *f, struct spool *spool, const struct disk_ops *disk
 	if (st == ST_OK)
 		st = make_timers(f);
 	if (st == ST_OK)
-		st = http_client_new(f->loop, &co, &f->client);
+		st = open_client(f);
 	if (st == ST_OK)
 		st = supply_new(&so, spool, disk, f->loop, f->metrics,
 		    &f->supply);
@@ -564,6 +592,7 @@ forwarder_free(struct forwarder **taken)
 		return;
 	if (f->client)
 		http_client_free(&f->client);
+	credential_free(&f->credential);
 	for (i = 0; i < f->n_lanes; i++)
 		lane_fini(&f->lane[i]);
 	if (f->supply)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "forward/credential.h"
 #include "forward/pacer.h"
 #include "forward/route.h"
 #include "http/client.h"
@@ -66,6 +67,7 @@ struct forward_opts {
 	const char *tenant_header;	/* for edges that have a tenant, in the place
 					   of the operator's of that name; may be
 					   NULL where none has */
+	struct credential_opts credential;	/* then headers have no Authorization */
 	int64_t connect_timeout_ns;
 	int64_t timeout_ns;		/* of a request */
 	uint32_t max_samples;		/* in a request, when merging */

@@ -36,6 +36,7 @@ struct forwarder {
 	struct resend resend;		/* what was refused, once more */
 	struct forward_command *skipping;	/* borrowed; NULL: nothing is skipped */
 	struct http_client *client;	/* owned */
+	struct credential *credential;	/* owned; NULL: none */
 	struct metric_group *metrics;	/* owned */
 	struct lane_tools tools;	/* owned */
 	struct http_header *headers;	/* owned: the operator's, then ours */
@@ -126,6 +127,8 @@ void gate_hold(struct forwarder *, bool misconfig, int64_t retry_after_ns,
     enum status, const struct http_answer *);
 /* The timer's. */
 void gate_time_is_up(void *forwarder);
+/* The credential's: there is another, or none. */
+void gate_credential(void *forwarder);
 /* Delivered, or refused for good. */
 void gate_answered(struct forwarder *);
 void gate_set_form(struct forwarder *, struct payload_form, bool proven);

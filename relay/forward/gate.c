@@ -111,6 +111,8 @@ static void
 tell_held(struct forwarder *f, bool misconfig, enum status st,
     const struct http_answer *a, int64_t wait_ns)
 {
+	const struct http_url *url = st == ST_NO_TOKEN ?
+	    &f->opts.credential.oauth2.url : &f->opts.url;
 	char text[FORWARDER_EXCERPT + 8];
 	int http = a ? a->status : 0;
 
@@ -132,8 +134,7 @@ tell_held(struct forwarder *f, bool misconfig, enum status st,
 		log_warn("upstream-held", "upstream=%s reason=%s why=\"%s\" "
 		    "host=%s port=%s%s%s wait=%.1fs", f->opts.name,
 		    status_info(st)->word, status_info(st)->sentence,
-		    f->opts.url.host, f->opts.url.port,
-		    *f->opts.proxy.host ? " proxy=" : "",
+		    url->host, url->port, *f->opts.proxy.host ? " proxy=" : "",
 		    f->opts.proxy.authority, (double)wait_ns / 1e9);
 }
 
@@ -171,6 +172,30 @@ gate_time_is_up(void *arg)
 	struct forwarder *f = arg;
 
 	gate_enter(f, FWD_DOWN);
+	forwarder_go_on(f);
+}
+
+/* Whether it was what it is shown that it did not like. */
+static bool
+held_for_credential(const struct forwarder *f)
+{
+	return f->held_why == ST_NO_TOKEN || f->held_http == 401 ||
+	    f->held_http == 403;
+}
+
+void
+gate_credential(void *arg)
+{
+	struct forwarder *f = arg;
+	struct bytes value;
+	enum status st = credential_value(f->credential, &value);
+
+	if (st == ST_NO_TOKEN)
+		gate_hold(f, false, -1, st, NULL);
+	if (st == ST_OK && f->state == FWD_HELD && held_for_credential(f)) {
+		loop_timer_stop(f->gate);
+		gate_enter(f, FWD_DOWN);
+	}
 	forwarder_go_on(f);
 }
 

@@ -34,6 +34,7 @@ struct lane {
 	struct prw_counts counts;	/* of body */
 	struct prw_loss loss;		/* of body */
 	struct http_exchange *exchange;	/* owned; not NULL: in flight */
+	uint32_t shown;			/* version of the credential that it shows */
 	int64_t sent_at;		/* clock_mono */
 };
 

@@ -431,6 +431,18 @@ learn_from_refusal(struct forwarder *f, const struct lane *l,
 		f->form = gate_first_form(f);
 }
 
+/* 401 to what is shown no more says nothing; else whether another may help. */
+static bool
+shows_another(struct forwarder *f, const struct lane *l,
+    const struct http_answer *a)
+{
+	if (a && a->status == 401)
+		return credential_refused(f->credential, l->shown);
+	if (a)
+		credential_taken(f->credential, l->shown);
+	return false;
+}
+
 static void
 judge(struct forwarder *f, struct lane *l, enum status st,
     const struct http_answer *a)
@@ -448,6 +460,11 @@ judge(struct forwarder *f, struct lane *l, enum status st,
 	if (v != VERDICT_DELIVERED && l->form.proto == PAYLOAD_V1)
 		v1_forget_sent(f->tools.v1);
 	look_at_plain(f, l, v);
+	if (shows_another(f, l, a)) {
+		metric_group_add(f->metrics, METRIC_UP_RETRIED, 1);
+		lane_put_back(l);
+		return;
+	}
 	switch (v) {
 	case VERDICT_DELIVERED:
 		delivered(f, l, &hint);

@@ -252,6 +252,10 @@ what_is_not_said_is_as_usual(void **state)
 	assert_int_equal(f->protocol, FORWARD_AUTO);
 	assert_int_equal(f->lanes, 4);
 	assert_int_equal(f->headers.n, 0);
+	assert_int_equal(f->coding, PAYLOAD_SNAPPY);
+	assert_string_equal(f->credential.password_file, "");
+	assert_string_equal(f->credential.token_file, "");
+	assert_string_equal(f->credential.oauth2.client_id, "");
 	assert_int_equal(f->connect_timeout_ns, 5 * CLOCK_S);
 	assert_int_equal(f->timeout_ns, 30 * CLOCK_S);
 	assert_int_equal(f->max_samples, 10000);
@@ -282,7 +286,7 @@ every_directive_reaches_its_field(void **state)
 	    "  headers = { \"A: b c \", \"d:e\" } connect-timeout = 22s\n"
 	    "  timeout = 23s max-samples = 24 max-bytes = 25M read-ahead = 26\n"
 	    "  on-misconfig = drop start = now }\n"
-	    "upstream y { url = http://y/ protocol = 2.0\n"
+	    "upstream y { url = http://y/ protocol = 2.0 compression = zstd\n"
 	    "  proxy = \"http://proxy.example:3128\" }\n");
 	const struct forward_opts *f = &c->upstreams[0].forward;
 
@@ -331,6 +335,7 @@ every_directive_reaches_its_field(void **state)
 	assert_string_equal(f->name, "x");
 	assert_int_equal(f->protocol, FORWARD_V1);
 	assert_int_equal(f->lanes, 21);
+	assert_int_equal(c->upstreams[1].forward.coding, PAYLOAD_ZSTD);
 	assert_int_equal(f->headers.n, 2);
 	assert_true(bytes_eq(f->headers.list[0].name, BYTES_LIT("A")));
 	assert_true(bytes_eq(f->headers.list[0].value, BYTES_LIT("b c")));
@@ -581,6 +586,52 @@ names_that_will_not_do_are_refused(void **state)
 
 /* ---- the rest of the grammar ------------------------------------------------------ */
 
+/* Of an upstream's section, and of the one inside of it. */
+static void
+credentials_reach_their_fields(void **state)
+{
+	const struct credential_opts *o;
+	const struct oauth2_opts *a;
+	char text[1024];
+	struct config *c;
+
+	(void)state;
+	make_certificates();
+	put_text("secret", "s3cret\n");
+	c = load_good(with_directory(text, LISTEN
+	    "upstream x { url = http://x/ username = u password-file = "
+	    "%s/secret }\n"
+	    "upstream y { oauth2 { token-url = https://login.:1/t client-id = "
+	    "'a b' client-secret-file = %s/secret scopes = { a, b }\n"
+	    "endpoint-params = { 'a=b', 'c=' } } url = https://y/ ca = "
+	    "%s/ca.pem tls-min = 1.3 }\n"
+	    "upstream z { url = http://z/ oauth2 { token-url = https://l/\n"
+	    "client-id = i client-secret-file = %s/secret ca = %s/ca.pem } }"));
+	o = &c->upstreams[0].forward.credential;
+	assert_string_equal(o->username, "u");
+	assert_non_null(strstr(o->password_file, "/secret"));
+	assert_string_equal(o->oauth2.client_id, "");
+	a = &c->upstreams[1].forward.credential.oauth2;
+	assert_string_equal(a->url.host, "login.");
+	assert_string_equal(a->url.path, "/t");
+	assert_string_equal(a->client_id, "a b");
+	assert_non_null(strstr(a->secret_file, "/secret"));
+	assert_int_equal(a->n_scopes, 2);
+	assert_string_equal(a->scopes[1], "b");
+	assert_int_equal(a->n_params, 2);
+	assert_string_equal(a->params[1], "c=");
+	/* the server of tokens is trusted as the upstream is */
+	assert_non_null(strstr(c->upstreams[1].token_tls.common.ca, "/ca.pem"));
+	assert_int_equal(c->upstreams[1].token_tls.common.min, TLS_1_3);
+	assert_string_equal(c->upstreams[1].token_tls.server_name, "login");
+	assert_string_equal(c->upstreams[1].tls.server_name, "y");
+	assert_non_null(strstr(c->upstreams[2].token_tls.common.ca, "/ca.pem"));
+	assert_string_equal(c->upstreams[2].tls.common.ca, "");
+	config_free(&c);
+	(void)unlink("secret");
+	remove_certificates();
+}
+
 static void
 environment_and_escapes(void **state)
 {
@@ -771,6 +822,22 @@ static const struct bad bad_values[] = {
 	    "'{a=1}' } }",
 	    ":4: upstream \"x\": directive match: value {a=1}: a value stands "
 	    "in quotes" },
+	{ LISTEN "upstream x { url = http://x/ username = 'a:b' }", ":2: upstream "
+	    "\"x\": directive username: value a:b: a user's name has at most "
+	    "512 bytes, no colon and no control characters" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 { scopes = { 'a b' } } }",
+	    ":2: oauth2 \"x\": directive scopes: value \"a b\": a scope is 1 to "
+	    "512 visible characters of ASCII, but \" and \\" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 { endpoint-params = { 'a' "
+	    "} } }", ":2: oauth2 \"x\": directive endpoint-params: value a: a "
+	    "parameter is written \"NAME=VALUE\"" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 { endpoint-params = { "
+	    "'scope=a' } } }", ":2: oauth2 \"x\": directive endpoint-params: "
+	    "value scope=a: this parameter is reserved, the relay sets it "
+	    "itself" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 { token-url = "
+	    "'http://u:p@' } }", ":2: oauth2 \"x\": directive token-url: value "
+	    "...@: user and password do not belong in the URL" },
 	{ LISTEN "upstream x { url = 'http://x/' edges = { '' } }",
 	    ":2: upstream \"x\": directive edges: value \"\": edges are named by 1 "
 	    "to 512 bytes" },
@@ -815,6 +882,33 @@ static const struct bad bad_wholes[] = {
 	    "\"x\": directive ca: allowed: together with an https url" },
 	{ LISTEN "upstream x { url = https://x/\n key = /a }", ":3: upstream "
 	    "\"x\": directive key: allowed: together with certificate" },
+	{ LISTEN "upstream x { url = http://x/\n username = u }", ":3: upstream "
+	    "\"x\": directive username: allowed: together with password-file" },
+	{ LISTEN "upstream x { url = http://x/\n password-file = /p }", ":3: "
+	    "upstream \"x\": directive password-file: allowed: together with "
+	    "username" },
+	{ LISTEN "upstream x { url = http://x/ username = u\n password-file = "
+	    "/nowhere/p }", ":3: upstream \"x\": directive password-file: value "
+	    "/nowhere/p: No such file or directory" },
+	{ LISTEN "upstream x { url = http://x/ token-file = /t\n username = u "
+	    "password-file = /p }", ":3: upstream \"x\": password-file, "
+	    "token-file and oauth2 exclude each other" },
+	{ LISTEN "upstream x { url = http://x/ token-file = /t\n headers = { "
+	    "'authorization: s3cret' } }", ":3: upstream \"x\": headers have an "
+	    "Authorization besides that of password-file, token-file or oauth2" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 {\n client-id = i } }",
+	    ":3: oauth2 \"x\": directive client-id: allowed: token-url, "
+	    "client-id and client-secret-file together" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 {\n scopes = { a } } }",
+	    ":3: oauth2 \"x\": directive scopes: allowed: token-url, client-id "
+	    "and client-secret-file together" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 { token-url = http://t/\n"
+	    "client-id = i client-secret-file = /s\n ca = /a } }", ":4: oauth2 "
+	    "\"x\": directive ca: allowed: together with an https token-url" },
+	{ LISTEN "upstream x { url = http://x/ oauth2 { token-url = http://t/\n"
+	    "client-id = i client-secret-file = /nowhere/s } }", ":3: oauth2 "
+	    "\"x\": directive client-secret-file: value /nowhere/s: No such "
+	    "file or directory" },
 	{ "workers = 1\n\nworkers = 1\n",
 	    ":3: directive workers: given twice, before in line 1" },
 	{ "listen a { path = { '/a', '/b' }\n path = { '/c' } }",
@@ -829,6 +923,16 @@ static const struct bad bad_grammar[] = {
 	    "directive workers: it stands outside of sections" },
 	{ LISTEN "spool {\n size = 1G\nupstream x {} }", ":4: spool: upstream "
 	    "stands outside of sections: is a } missing?" },
+	{ "oauth2 { }", ":1: unknown directive oauth2: it stands in section "
+	    "upstream" },
+	{ LISTEN "upstream x { oath2 { } }", ":2: upstream \"x\": unknown "
+	    "directive oath2: did you mean oauth2?" },
+	{ LISTEN "upstream x { oauth2 {\n rate = 1 } }", ":3: oauth2: unknown "
+	    "directive rate: it stands in section upstream" },
+	{ LISTEN "upstream x { oauth2 {\n spool { } } }", ":3: oauth2: spool "
+	    "stands outside of sections: is a } missing?" },
+	{ LISTEN "upstream x { token-url = http://a/ }", ":2: upstream \"x\": "
+	    "unknown directive token-url: it stands in section oauth2" },
 	{ "spool {\n", ":1: { is not closed" },
 	{ LISTEN "\n}", ":3: } without a {" },
 	{ "workers = \"1\n\"", ":1: string is not closed on its line" },
@@ -1008,6 +1112,7 @@ main(void)
 		cmocka_unit_test(files_that_will_not_do_are_named),
 		cmocka_unit_test(names_reach_their_fields),
 		cmocka_unit_test(names_that_will_not_do_are_refused),
+		cmocka_unit_test(credentials_reach_their_fields),
 		cmocka_unit_test(environment_and_escapes),
 		cmocka_unit_test(comments_go_everywhere_and_keep_the_lines),
 		cmocka_unit_test(includes_are_read_beside_their_file),

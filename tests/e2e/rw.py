@@ -151,7 +151,7 @@ class Sink(Process):
     """rwsink on a port of its own, which it keeps when it is started again."""
 
     def __init__(self, case, name, protocols="both", faults="ok", port=0,
-                 tls=(), header=None, codings="snappy"):
+                 tls=(), header=None, codings="snappy", authorized=None):
         self.log = case.path("%s.log" % name)
         self.dump = case.path("%s.dump" % name)
         self.port = port or free_port()
@@ -164,7 +164,8 @@ class Sink(Process):
             "--codings", codings,
             "--log", self.log, "--dump" if case.dumps else "--summary",
             self.dump if case.dumps else case.path("%s.sum" % name), *tls,
-            *(["--header", header] if header else [])])
+            *(("--header", header) if header else ()),
+            *(("--authorized", authorized) if authorized else ())])
         wait_for(lambda: "listen=" in self.output(), 20)
 
     def url(self):

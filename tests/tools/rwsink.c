@@ -58,7 +58,7 @@ struct conn {
 
 struct options {
 	const char *listen, *control, *faults, *log, *dump, *summary;
-	const char *cert, *key, *ca, *header;
+	const char *cert, *key, *ca, *header, *authorized;
 	bool no_v1, no_v2;
 	enum { SNAPPY_ONLY, SNAPPY_AND_ZSTD, SNAPPY_BLINDLY } codings;
 };
@@ -66,7 +66,7 @@ struct options {
 struct totals {
 	uint64_t requests, by_version[3], answers[10], untold, refused_samples;
 	uint64_t bytes, raw_bytes, bad_requests, bad_headers, connections;
-	uint64_t zstd;			/* requests */
+	uint64_t zstd, unauthorized;	/* requests */
 	uint64_t largest;		/* samples in one request */
 };
 
@@ -569,6 +569,29 @@ struck(struct sink *s, struct conn *c, enum wire_version version)
 	}
 }
 
+/* Whether the request's Authorization is a line of the file, as it is now. */
+static bool
+is_authorized(const struct sink *s, const char *head, size_t len)
+{
+	struct wire_str v;
+	char line[8192];
+	bool found = false;
+	FILE *f;
+
+	if (s->o.authorized == NULL)
+		return true;
+	f = fopen(s->o.authorized, "r");
+	if (f == NULL || !head_find(head, len, "Authorization", &v))
+		v.len = 0;
+	while (f != NULL && !found && fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		found = v.len > 0 && wire_str_is(v, line);
+	}
+	if (f != NULL)
+		(void)fclose(f);	/* was only read */
+	return found;
+}
+
 static bool
 write_request(struct sink *s, struct conn *c, const uint8_t *body, size_t len)
 {
@@ -578,6 +601,12 @@ write_request(struct sink *s, struct conn *c, const uint8_t *body, size_t len)
 
 	s->t.requests++;
 	s->t.bytes += len;
+	if (!is_authorized(s, head, c->head)) {
+		c->fault.kind = FAULT_OK;
+		s->t.unauthorized++;
+		answer(s, c, 401, "not authorized\n", NULL);
+		return true;
+	}
 	wrong = negotiate(s, head, c->head, &version);
 	if (wrong != NULL) {
 		c->fault.kind = FAULT_OK;
@@ -622,11 +651,11 @@ summary(struct sink *s, FILE *f)
 	fprintf(f, " answers_2xx=%" PRIu64 " answers_4xx=%" PRIu64
 	    " answers_5xx=%" PRIu64 " untold=%" PRIu64 " refused_samples=%"
 	    PRIu64 " bad_requests=%" PRIu64 " bad_headers=%" PRIu64
-	    " connections=%" PRIu64 " largest=%" PRIu64 " bytes=%" PRIu64
+	    " unauthorized=%" PRIu64 " connections=%" PRIu64 " largest=%" PRIu64 " bytes=%" PRIu64
 	    " raw_bytes=%" PRIu64 " elapsed=%.3f rate=%.0f cpu=%.3f fine=%d\n",
 	    t->answers[2], t->answers[4], t->answers[5], t->untold,
 	    t->refused_samples, t->bad_requests, t->bad_headers,
-	    t->connections, t->largest, t->bytes, t->raw_bytes, elapsed,
+	    t->unauthorized, t->connections, t->largest, t->bytes, t->raw_bytes, elapsed,
 	    elapsed > 0 ? (double)ledger_samples(s->ledger) / elapsed : 0,
 	    (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
 	    (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6,
@@ -949,6 +978,7 @@ static const char usage[] =
 "  --listen ADDRESS     (127.0.0.1:0: a free port, told on stdout)\n"
 "  --cert FILE, --key FILE   over TLS\n"
 "  --ca FILE            and clients have certificates from there\n"
+"  --authorized FILE    its lines are the values of Authorization that will do\n"
 "  --control HOST:PORT  GET /summary, GET /dump, PUT /fault there as well\n"
 "  --protocols 1.0|2.0|both  (both)\n"
 "  --codings snappy|both|blind  what it unpacks: snappy, and zstd; or snappy,\n"
@@ -997,6 +1027,7 @@ read_options(struct sink *s, int argc, char **argv)
 		{ "cert", required_argument, NULL, 'C' },
 		{ "key", required_argument, NULL, 'k' },
 		{ "ca", required_argument, NULL, 'a' },
+		{ "authorized", required_argument, NULL, 'A' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct options *o = &s->o;
@@ -1034,6 +1065,9 @@ read_options(struct sink *s, int argc, char **argv)
 			break;
 		case 'a':
 			o->ca = optarg;
+			break;
+		case 'A':
+			o->authorized = optarg;
 			break;
 		case 'f':
 			o->faults = optarg;

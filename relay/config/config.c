@@ -94,7 +94,8 @@ fill_word(struct load *l, const struct place *at, const struct directive *d,
 static bool
 takes_url(const struct directive *d)
 {
-	return d->check == check_url || d->check == check_proxy;
+	return d->check == check_url || d->check == check_url_or_none ||
+	    d->check == check_proxy;
 }
 
 /* Headers and urls may hold secrets: of a header the name is shown, of a url what

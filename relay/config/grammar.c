@@ -424,29 +424,40 @@ outer_of(const char *section)
 	return "top";
 }
 
-/* The i-th of all that are within sections of the outer kind. */
+/* The section of the outer kind that has the i-th of all that are within such, and its
+ * number there. */
 static cfg_t *
-find_within(const struct grammar *g, const char *outer, const char *section,
-    size_t i)
+find_outer(const struct grammar *g, const char *outer, const char *section,
+    size_t *i)
 {
 	size_t k, n;
 
-	for (k = 0; i >= (n = grammar_within(g, outer, k, section)); k++)
-		i -= n;
-	return cfg_getnsec(cfg_getnsec(g->tree, outer, (unsigned)k), section,
-	    (unsigned)i);
+	for (k = 0; *i >= (n = grammar_within(g, outer, k, section)); k++)
+		*i -= n;
+	return cfg_getnsec(g->tree, outer, (unsigned)k);
 }
 
 static cfg_t *
 find_section(const struct grammar *g, const char *section, size_t i)
 {
 	const char *outer = outer_of(section);
+	cfg_t *in = g->tree;
 
 	if (strcmp(section, "top") == 0)
-		return g->tree;
-	return strcmp(outer, "top") == 0 ?
-	    cfg_getnsec(g->tree, section, (unsigned)i) :
-	    find_within(g, outer, section, i);
+		return in;
+	if (strcmp(outer, "top") != 0)
+		in = find_outer(g, outer, section, &i);
+	return cfg_getnsec(in, section, (unsigned)i);
+}
+
+/* Of one within another the title is that of the other. */
+static const char *
+title_of(const struct grammar *g, const char *section, size_t i)
+{
+	const char *outer = outer_of(section);
+
+	return cfg_title(strcmp(outer, "top") == 0 ?
+	    find_section(g, section, i) : find_outer(g, outer, section, &i));
 }
 
 size_t
@@ -485,7 +496,7 @@ grammar_place(const struct grammar *g, const char *section, size_t i,
 		.file = sec->filename ? sec->filename : g->path,
 		.line = sec->filename ? sec->line : 0,
 		.section = sec == g->tree ? NULL : section,
-		.title = cfg_title(find_section(g, outer_of(section), i)),
+		.title = title_of(g, section, i),
 	};
 	const struct setting *s;
 

@@ -132,27 +132,27 @@ mistakes_in_edges(void **state)
 {
 	(void)state;
 	load_bad(EDGE("relabel { regex = '(' target-label = a }"), ST_CONFIG,
-	    "rwrelay.conf:3: relabel: directive regex: value (: an expression "
+	    "rwrelay.conf:3: relabel \"s-*\": directive regex: value (: an expression "
 	    "is not well formed");
 	load_bad(EDGE("relabel {\naction = hashmod target-label = a }"),
-	    ST_CONFIG, "rwrelay.conf:4: relabel: hashmod needs a modulus");
+	    ST_CONFIG, "rwrelay.conf:4: relabel \"s-*\": hashmod needs a modulus");
 	load_bad(EDGE("relabel { action = drop }\nrelabel { }"), ST_CONFIG,
-	    "rwrelay.conf:4: relabel: this action needs a target-label");
+	    "rwrelay.conf:4: relabel \"s-*\": this action needs a target-label");
 	load_bad(EDGE("relabel { action = dorp }"), ST_CONFIG,
-	    "rwrelay.conf:3: relabel: directive action: value dorp: allowed: "
+	    "rwrelay.conf:3: relabel \"s-*\": directive action: value dorp: allowed: "
 	    "replace, keep, drop, keepequal, dropequal, hashmod, labelmap, "
 	    "labeldrop, labelkeep, lowercase, uppercase");
 	load_bad(EDGE("relabel { source-labels = { \"\" } }"), ST_CONFIG,
-	    "rwrelay.conf:3: relabel: directive source-labels: value \"\": a "
+	    "rwrelay.conf:3: relabel \"s-*\": directive source-labels: value \"\": a "
 	    "label's name is not empty");
 	load_bad(EDGE("relabel { acton = drop }"), ST_CONFIG, "rwrelay.conf:3: "
-	    "relabel: unknown directive acton: did you mean action?");
+	    "relabel \"s-*\": unknown directive acton: did you mean action?");
 	load_bad(EDGE("relable { }"), ST_CONFIG, "rwrelay.conf:3: edge \"s-*\": "
 	    "unknown directive relable: did you mean relabel?");
 	load_bad("relabel { }\n", ST_CONFIG, "rwrelay.conf:1: unknown "
 	    "directive relabel: it stands in section edge");
 	load_bad(EDGE("relabel { weight = 1 }"), ST_CONFIG, "rwrelay.conf:3: "
-	    "relabel: unknown directive weight: it stands in section edge");
+	    "relabel \"s-*\": unknown directive weight: it stands in section edge");
 	load_bad(EDGE("set-labels = { a }"), ST_CONFIG, "rwrelay.conf:3: edge "
 	    "\"s-*\": directive set-labels: value a: a label is written "
 	    "\"name=value\"");

@@ -37,6 +37,8 @@ struct session {
 	struct h1_body body;
 	struct http_request *request;	/* owned; NULL in HEAD and DISCARD */
 	uint64_t received;		/* of the body */
+	int64_t body_begun;		/* later by the time that we paused */
+	int64_t paused_at;		/* 0: not paused */
 	bool driving;			/* drive() is on the stack */
 	bool fresh;			/* it may turn out to be HTTP/2 */
 	bool in_head;			/* a byte of it was there */
@@ -45,7 +47,6 @@ struct session {
 	bool keep;			/* the connection, after the answer */
 	bool old;			/* HTTP/1.0 */
 	bool expects;			/* 100-continue, not yet said */
-	bool untimed;			/* the handler wanted no more of it */
 	bool end_told;			/* to the handler */
 	bool closed;			/* drive() frees it */
 };
@@ -54,6 +55,15 @@ static void
 set_deadline(struct http_conn *c, int64_t ns)
 {
 	stream_deadline(c->stream, loop_now(stream_loop(c->stream)) + ns);
+}
+
+static void
+await_body(struct http_conn *c)
+{
+	struct session *s = c->session;
+
+	stream_deadline(c->stream, conn_body_deadline(c, s->body_begun,
+	    s->received));
 }
 
 /* ---- endings -------------------------------------------------------------------------- */
@@ -114,7 +124,7 @@ go_on(struct http_conn *c)
 	if (!s->keep)
 		conn_finish(c, ST_OK);
 	else if (s->state == DISCARD)
-		set_deadline(c, conn_opts(c)->body_timeout_ns);
+		await_body(c);
 	else
 		await_head(c);
 }
@@ -203,6 +213,7 @@ take_head(struct http_conn *c, struct bytes text)
 	s->old = head.minor == 0;
 	s->expects = head.expects;
 	s->end_told = false;
+	s->body_begun = loop_now(stream_loop(c->stream));
 	s->state = s->body.framing == H1_NO_BODY ? ANSWER : BODY;
 	request_begin(s->request);
 	if (c->dead || s->request->answered)
@@ -211,7 +222,7 @@ take_head(struct http_conn *c, struct bytes text)
 		stream_deadline(c->stream, 0);
 		return;
 	}
-	set_deadline(c, conn_opts(c)->body_timeout_ns);
+	await_body(c);
 }
 
 /* Plain connections begin with HTTP/2's preface, or do not.  True if nothing is left
@@ -312,9 +323,6 @@ read_body(struct http_conn *c)
 
 	if (s->expects)
 		invite(c);
-	if (s->untimed)
-		set_deadline(c, conn_opts(c)->body_timeout_ns);
-	s->untimed = false;
 	st = h1_body_next(&s->body, in, &piece, &used);
 	if (st == ST_WAIT && c->ended) {
 		conn_end(c, ST_GONE);
@@ -330,11 +338,36 @@ read_body(struct http_conn *c)
 	if (st == ST_END)
 		body_complete(c);
 	else if (used)
-		set_deadline(c, conn_opts(c)->body_timeout_ns);
+		await_body(c);
 	return st != ST_WAIT;
 }
 
 /* ---- the protocol -------------------------------------------------------------------------- */
+
+/* The handler wants no more for now: that is our time, not the peer's. */
+static void
+pause_body(struct http_conn *c)
+{
+	struct session *s = c->session;
+
+	if (!s->paused_at)
+		s->paused_at = loop_now(stream_loop(c->stream));
+	stream_pause(c->stream);
+	stream_deadline(c->stream, 0);
+}
+
+static void
+resume_body(struct http_conn *c)
+{
+	struct session *s = c->session;
+
+	if (!s->paused_at)
+		return;
+	s->body_begun += loop_now(stream_loop(c->stream)) - s->paused_at;
+	s->paused_at = 0;
+	if (s->state == BODY || s->state == DISCARD)
+		await_body(c);
+}
 
 /* Does the next thing; true if there may be more to do. */
 static bool
@@ -348,11 +381,10 @@ step(struct http_conn *c)
 		return !c->dead;
 	}
 	if (r && r->waiting) {
-		stream_pause(c->stream);
-		stream_deadline(c->stream, 0);
-		s->untimed = true;
+		pause_body(c);
 		return false;
 	}
+	resume_body(c);
 	switch (s->state) {
 	case HEAD:
 		return read_head(c);

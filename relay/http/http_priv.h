@@ -64,6 +64,10 @@ bool conn_draining(const struct http_conn *);
 const char *conn_date(struct http_conn *);
 /* It speaks another one, from its first byte on: `proto` is given what is there. */
 void conn_become(struct http_conn *, const struct http_proto *);
+/* Until when more has to come of a body that began at `begun` (of which our own pauses
+ * are no part) and of which `received` bytes are there.  clock_mono. */
+int64_t conn_body_deadline(const struct http_conn *, int64_t begun,
+    uint64_t received);
 /* Ends it; what is queued still goes out (finish) or not (end).  The connection's
  * memory stays while it is held. */
 void conn_finish(struct http_conn *, enum status why);

@@ -56,6 +56,23 @@ conn_date(struct http_conn *c)
 	return s->date;
 }
 
+/* Who sends a byte now and then is in time for each, and would hold for ever what a
+ * request holds. */
+int64_t
+conn_body_deadline(const struct http_conn *c, int64_t begun, uint64_t received)
+{
+	const struct http_server_opts *o = conn_opts(c);
+	int64_t pause = loop_now(c->server->loop) + o->body_timeout_ns, whole;
+
+	if (o->body_rate == 0)
+		return pause;
+	whole = begun + o->body_timeout_ns +
+	    (int64_t)(received / o->body_rate) * CLOCK_S +
+	    (int64_t)(received % o->body_rate) * CLOCK_S /
+	    (int64_t)o->body_rate;
+	return whole < pause ? whole : pause;
+}
+
 static void
 count_open(const struct http_server *s)
 {

@@ -58,6 +58,9 @@ struct http_server_opts {
 	int64_t header_timeout_ns;	/* to receive a request's headers; before
 					   them, to shake hands (TLS) */
 	int64_t body_timeout_ns;	/* between two pieces of a body */
+	uint64_t body_rate;		/* bytes a second that a body has to come to
+					   on the whole, when it takes longer than
+					   that; 0: any */
 	int64_t idle_timeout_ns;	/* between requests: at least 5 min, the
 					   idle time of Prometheus' client */
 	bool count;			/* in CONNECTIONS, ACCEPTED, CLOSED */

@@ -146,13 +146,13 @@ mistakes_in_edges(void **state)
 	    "rwrelay.conf:3: relabel \"s-*\": directive source-labels: value \"\": a "
 	    "label's name is not empty");
 	load_bad(EDGE("relabel { acton = drop }"), ST_CONFIG, "rwrelay.conf:3: "
-	    "relabel \"s-*\": unknown directive acton: did you mean action?");
+	    "relabel: unknown directive acton: did you mean action?");
 	load_bad(EDGE("relable { }"), ST_CONFIG, "rwrelay.conf:3: edge \"s-*\": "
 	    "unknown directive relable: did you mean relabel?");
 	load_bad("relabel { }\n", ST_CONFIG, "rwrelay.conf:1: unknown "
 	    "directive relabel: it stands in section edge");
 	load_bad(EDGE("relabel { weight = 1 }"), ST_CONFIG, "rwrelay.conf:3: "
-	    "relabel \"s-*\": unknown directive weight: it stands in section edge");
+	    "relabel: unknown directive weight: it stands in section edge");
 	load_bad(EDGE("set-labels = { a }"), ST_CONFIG, "rwrelay.conf:3: edge "
 	    "\"s-*\": directive set-labels: value a: a label is written "
 	    "\"name=value\"");
@@ -220,6 +220,7 @@ what_is_not_said_is_as_usual(void **state)
 	assert_int_equal(c->http.idle_timeout_ns, 360 * CLOCK_S);
 	assert_int_equal(c->http.header_timeout_ns, 10 * CLOCK_S);
 	assert_int_equal(c->http.body_timeout_ns, 30 * CLOCK_S);
+	assert_int_equal(c->http.body_rate, 1 << 10);
 	assert_int_equal(c->http.max_body_bytes, 32 << 20);
 	assert_true(c->http.max_header_bytes > 0);
 	assert_int_equal(c->ingest.max_request_bytes, 32 << 20);
@@ -276,7 +277,7 @@ every_directive_reaches_its_field(void **state)
 	    "max-request = 1M request-memory = 9M max-edges = 11\n"
 	    "max-series = 12k max-labels = 13 max-label-length = 14K\n"
 	    "retry-after = 15s idle-timeout = 16m header-timeout = 1700ms\n"
-	    "body-timeout = 18s stop-timeout = 0\n"
+	    "body-timeout = 18s body-rate = 20K stop-timeout = 0\n"
 	    "listen a { address = \"unix:/run/a\" path = { /one, '/two' } }\n"
 	    "listen b { address = \"*:2\" path = /three path += { \"/four\" } }\n"
 	    "admin { address = \"\" }\n"
@@ -312,6 +313,7 @@ every_directive_reaches_its_field(void **state)
 	assert_int_equal(c->http.idle_timeout_ns, 960 * CLOCK_S);
 	assert_int_equal(c->http.header_timeout_ns, 1700 * CLOCK_MS);
 	assert_int_equal(c->http.body_timeout_ns, 18 * CLOCK_S);
+	assert_int_equal(c->http.body_rate, 20 << 10);
 	assert_int_equal(c->stop_timeout_ns, 0);
 
 	assert_int_equal(c->n_listens, 2);

@@ -255,6 +255,7 @@ setup_with(int64_t slow_ns, int64_t idle_ns)
 		.max_connections = 8,
 		.header_timeout_ns = slow_ns,
 		.body_timeout_ns = slow_ns,
+		.body_rate = 1000,
 		.idle_timeout_ns = idle_ns,
 		.count = true,
 	};
@@ -280,6 +281,13 @@ setup_hasty(void **state)
 {
 	(void)state;
 	return setup_with(200 * CLOCK_MS, 1000 * CLOCK_MS);
+}
+
+static int
+setup_patient(void **state)
+{
+	(void)state;
+	return setup_with(2 * CLOCK_S, 300 * CLOCK_S);
 }
 
 static void
@@ -853,6 +861,34 @@ test_slow_peers_are_cut(void **state)
 	close(body);
 }
 
+/* A piece now and then keeps a connection only if it is not too little on the whole. */
+static void
+test_dripping_peers_are_cut(void **state)
+{
+	int drips = net_connect(fx.port), fair = net_connect(fx.port), i;
+	char much[20000];
+
+	(void)state;
+	memset(much, 'x', sizeof(much));
+	net_say(drips, "POST /echo HTTP/1.1\r\nHost: x\r\n"
+	    "Content-Length: 20000\r\n\r\n");
+	net_say(fair, "POST /echo HTTP/1.1\r\nHost: x\r\n"
+	    "Content-Length: 20000\r\n\r\n");
+	net_send(fair, much, 19000);
+	for (i = 0; i < 300 && !net_readable(drips, 100); i++) {
+		(void)!send(drips, "x", 1, MSG_NOSIGNAL);
+		net_send(fair, "x", 1);
+	}
+	assert_true(i < 300);
+	wait_for(&fx.gone, 1);
+	assert_int_equal(fx.gone_why, ST_SLOW);
+	net_send(fair, much, (size_t)(1000 - i));
+	net_message(fair, &m);
+	assert_int_equal(m.status, 200);
+	close(drips);
+	close(fair);
+}
+
 static void
 test_peer_leaves(void **state)
 {
@@ -994,6 +1030,8 @@ main(void)
 		TEST(test_malformed_is_refused),
 		TEST(test_large_head),
 		TEST(test_old_client),
+		cmocka_unit_test_setup_teardown(test_dripping_peers_are_cut,
+		    setup_patient, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_peers_are_cut,
 		    setup_hasty, teardown),
 		TEST(test_passed_on_later),

@@ -26,9 +26,11 @@
 #include "admin/control.h"
 #include "admin/pages.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "forward/forwarder.h"
+#include "http/crowd.h"
 #include "http/server.h"
 #include "ingest/porter.h"
 #include "ingest/receive.h"
@@ -45,6 +47,9 @@
 
 #define DEFAULT_CONFIG "/etc/rwrelay/rwrelay.conf"
 #define PATHS_ALWAYS 3
+#define ADMIN_CONNECTIONS 64
+#define CONTROL_CONNECTIONS 16
+#define OTHER_DESCRIPTORS 96		/* standard ones, the spool's, for files read */
 
 static const char *const always[PATHS_ALWAYS] = {
 	"/api/v1/write", "/api/v1/push", "/api/v1/receive",
@@ -76,6 +81,8 @@ struct daemon {
 	struct loop *spool_loop;	/* owned */
 	struct spool *spool;		/* owned */
 	struct ingest *ingest;		/* owned */
+	struct descriptors descriptors;
+	struct crowd *crowd;		/* owned; NULL: nobody is counted */
 	struct tls **tls;		/* owned: of each section; NULL: plain */
 	struct verifier *verifier;	/* owned; NULL: there are no passwords */
 	struct porter **porters;	/* owned: of each section */
@@ -204,6 +211,7 @@ open_server(struct daemon *d, struct gate *g, size_t worker,
 	so.tls = tls;
 	so.http2 = cl->http2;
 	so.max_body_bytes = UINT64_MAX;	/* ingest's, which answers by protocol */
+	so.crowd = d->crowd;
 	so.max_connections = share_of_connections(d);
 	return http_server_new(g->loop, &so, &g->server);
 }
@@ -262,6 +270,39 @@ open_listen_tls(struct daemon *d)
 			    &fault);
 	}
 	return st;
+}
+
+/* What has to be left when edges have taken all that they may: each loop, gate and
+ * upstream has some, the spool's files and the libraries the others. */
+static size_t
+own_descriptors(const struct daemon *d)
+{
+	const struct config *c = d->config;
+	size_t n_workers = workers_count(d->workers), i;
+	size_t n = OTHER_DESCRIPTORS + ADMIN_CONNECTIONS + CONTROL_CONNECTIONS +
+	    n_workers * (4 + 2 * c->n_listens);
+
+	for (i = 0; i < c->n_upstreams; i++)
+		n += 16 + c->upstreams[i].forward.lanes;
+	return n;
+}
+
+static enum status
+open_crowd(struct daemon *d)
+{
+	struct http_server_opts *o = &d->config->http;
+	size_t limit = descriptors_raise(), wanted = o->max_connections;
+
+	d->descriptors = descriptors_divide(limit, own_descriptors(d));
+	if (wanted > d->descriptors.connections) {
+		o->max_connections = d->descriptors.connections;
+		log_warn("few-descriptors", "limit=%zu max-connections=%zu "
+		    "instead=%zu hint=\"raise LimitNOFILE, or lower "
+		    "max-connections\"", limit, wanted, o->max_connections);
+	}
+	return d->config->max_per_address == 0 ? ST_OK :
+	    crowd_new(d->config->max_per_address, o->max_connections,
+	    &d->crowd);
 }
 
 static enum status
@@ -394,6 +435,9 @@ open_listeners(struct daemon *d, bool files)
 		if (is_file(&lo) != files)
 			continue;
 		lo.fd = passed_fd(lo.name);
+		lo.ceiling = d->descriptors.ceiling;
+		lo.rate = (double)d->config->listens[i].accept_rate /
+		    (double)n_workers;
 		st = listener_open(&lo, &first->listener);
 		for (w = 1; w < n_workers && st == ST_OK; w++)
 			st = listener_clone(first->listener,
@@ -513,7 +557,7 @@ open_admin(struct daemon *d)
 	if (!d->admin_listener)
 		return ST_OK;
 	so.routes = pages_routes(&so.n_routes);
-	so.max_connections = 64;
+	so.max_connections = ADMIN_CONNECTIONS;
 	so.max_body_bytes = 0;
 	so.count = false;
 	st = http_server_new(d->main, &so, &d->admin);
@@ -581,7 +625,7 @@ open_control(struct daemon *d)
 		return ST_OK;
 	}
 	so.routes = control_routes(d->control, &so.n_routes);
-	so.max_connections = 16;
+	so.max_connections = CONTROL_CONNECTIONS;
 	so.max_body_bytes = 0;
 	so.count = false;
 	st = http_server_new(d->main, &so, &d->control_server);
@@ -630,6 +674,8 @@ build(struct daemon *d)
 
 	/* addresses first: a second daemon by mistake ends here */
 	st = make_room(d);
+	if (st == ST_OK)
+		st = open_crowd(d);
 	if (st == ST_OK)
 		st = reserve(d);
 	if (st == ST_OK)
@@ -798,6 +844,7 @@ tear_down(struct daemon *d)
 	}
 	free(d->gates);
 	verifier_free(&d->verifier);	/* while there are loops to post to */
+	crowd_free(&d->crowd);
 	listener_close(&d->admin_listener);
 	http_server_free(&d->admin);
 	listener_close(&d->control_listener);

@@ -33,6 +33,7 @@ struct config_list {
 /* listener: name, address; backlog and fd (-1) as they usually are. */
 struct config_listen {
 	struct listener_opts listener;
+	uint32_t accept_rate;		/* a second, for all workers together */
 	struct config_list paths;	/* beside those that always serve */
 	struct tls_server_opts tls;	/* without a certificate: plain */
 	struct config_list certificates, keys;
@@ -78,6 +79,7 @@ struct config {
 	enum log_level log_level;
 	struct confine_opts confine;
 	int64_t stop_timeout_ns;
+	uint32_t max_per_address;	/* connections; 0: any number */
 	struct http_server_opts http;	/* limits and timeouts; max_connections is
 					   for all workers together */
 	struct ingest_opts ingest;

@@ -40,6 +40,7 @@ struct http_conn {
 	struct stream *stream;		/* owned; NULL when dead */
 	const struct http_proto *proto;	/* NULL: hands are being shaken */
 	void *session;			/* the protocol's, owned */
+	struct crowd_place *place;	/* owned; NULL: not counted */
 	unsigned held;			/* calls on the stack that use it */
 	uint64_t answers;		/* given by handlers */
 	bool ended;			/* the peer has ended its side */

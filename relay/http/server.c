@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "http/crowd.h"
 #include "http/http_priv.h"
+#include "io/network.h"
 
 TAILQ_HEAD(conn_list, http_conn);
 
@@ -110,6 +112,7 @@ leave(struct http_conn *c, enum status why, enum status stream_end)
 	if (c->proto)
 		c->proto->close(c, why);
 	stream_close(&c->stream, stream_end);
+	crowd_leave(s->opts.crowd, &c->place);
 	TAILQ_REMOVE(&s->conns, c, link);
 	s->n_conns--;
 	count_closed(s, why);
@@ -254,13 +257,14 @@ on_turned_away(struct stream *stream, enum stream_event event, void *arg)
 }
 
 static void
-turn_away(struct http_server *s, int fd, const struct loop_addr *peer)
+turn_away(struct http_server *s, int fd, const struct loop_addr *peer,
+    enum status why)
 {
 	struct stream *stream;
 	char text[160];
 
 	count_open(s);
-	count_closed(s, ST_BUSY);
+	count_closed(s, why);
 	if (s->opts.tls) {
 		/* hands to be shaken are what there are too many of */
 		(void)close(fd);	/* nothing was written */
@@ -289,32 +293,72 @@ begin_tls(struct http_conn *c)
 	return true;
 }
 
+static void
+tell_of_crowd(const struct loop_addr *peer)
+{
+	char name[NETWORK_NAME_SIZE];
+
+	network_name(peer, name);
+	log_warn("address-limit", "peer=%s hint=\"it has as many connections as "
+	    "max-connections-per-address allows: is it one edge, or many behind "
+	    "one address?\"", name);
+}
+
+/* Takes the descriptor unless it returns ST_OK; then the place is to be given back. */
+static enum status
+let_in(struct http_server *s, int fd, const struct loop_addr *peer,
+    struct crowd_place **place)
+{
+	enum status st = ST_OK;
+
+	if (s->n_conns >= s->opts.max_connections)
+		st = ST_BUSY;
+	else if (s->opts.crowd)
+		st = crowd_enter(s->opts.crowd, peer, place);
+	if (st != ST_OK)
+		turn_away(s, fd, peer, st);
+	if (st == ST_ADDRESS_LIMIT)
+		tell_of_crowd(peer);
+	return st;
+}
+
+static enum status
+open_conn(struct http_server *s, int fd, const struct loop_addr *peer,
+    struct http_conn *c)
+{
+	enum status st = stream_accept(s->loop, fd, peer, on_stream, c,
+	    &c->stream);
+
+	if (st != ST_OK)
+		return st;
+	if (s->opts.tls ? begin_tls(c) : choose_proto(c))
+		return ST_OK;
+	stream_close(&c->stream, ST_NO_MEMORY);
+	return ST_NO_MEMORY;
+}
+
 void
 http_server_adopt(struct http_server *s, int fd, const struct loop_addr *peer)
 {
+	struct crowd_place *place = NULL;
 	struct http_conn *c;
 
 	if (s->draining) {
 		(void)close(fd);	/* nothing was written */
 		return;
 	}
-	if (s->n_conns >= s->opts.max_connections) {
-		turn_away(s, fd, peer);
+	if (let_in(s, fd, peer, &place) != ST_OK)
 		return;
-	}
 	c = calloc(1, sizeof(*c));
 	if (!c) {
 		(void)close(fd);	/* nothing was written */
+		crowd_leave(s->opts.crowd, &place);
 		return;
 	}
 	c->server = s;
-	if (stream_accept(s->loop, fd, peer, on_stream, c,
-	    &c->stream) != ST_OK) {
-		free(c);
-		return;
-	}
-	if (s->opts.tls ? !begin_tls(c) : !choose_proto(c)) {
-		stream_close(&c->stream, ST_NO_MEMORY);
+	c->place = place;
+	if (open_conn(s, fd, peer, c) != ST_OK) {
+		crowd_leave(s->opts.crowd, &c->place);
 		free(c);
 		return;
 	}

@@ -18,6 +18,7 @@
 
 struct http_server;
 struct http_request;
+struct crowd;
 struct tls;
 
 /* What it speaks, the best first, for ALPN; with http2, and without. */
@@ -55,6 +56,8 @@ struct http_server_opts {
 	uint64_t max_body_bytes;	/* 413 past it, before it is read when
 					   Content-Length says so */
 	size_t max_connections;		/* 503 and close past it (TLS: close) */
+	struct crowd *crowd;		/* borrowed for life: likewise past what it
+					   lets in; NULL: all */
 	int64_t header_timeout_ns;	/* to receive a request's headers; before
 					   them, to shake hands (TLS) */
 	int64_t body_timeout_ns;	/* between two pieces of a body */

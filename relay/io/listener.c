@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pace.h"
 
 #define ACCEPTS_MAX 64			/* in a turn */
 #define PAUSE_NS (200 * CLOCK_MS)	/* when descriptors have run out */
@@ -28,6 +29,9 @@ struct listener {
 	int fd;				/* owned */
 	int reserve;			/* owned: given up to refuse one peer */
 	int backlog;
+	size_t ceiling;			/* 0: none */
+	double rate;			/* 0: any */
+	struct bucket bucket;
 	struct loop_addr addr;		/* as bound */
 	bool shared;			/* a clone is the same socket */
 	bool unlinks;			/* made the unix socket's file */
@@ -329,6 +333,8 @@ listener_open(const struct listener_opts *opts, struct listener **out)
 		st = refused(l, "listen");
 	if (st == ST_OK)
 		st = learn_address(l);
+	l->ceiling = opts->ceiling;
+	l->rate = opts->rate;
 	if (st != ST_OK)
 		listener_close(&l);
 	else
@@ -355,6 +361,8 @@ listener_clone(const struct listener *from, struct listener **out)
 			st = refused(l, "listen");
 	}
 	l->addr = from->addr;
+	l->ceiling = from->ceiling;
+	l->rate = from->rate;
 	if (st != ST_OK)
 		listener_close(&l);
 	else
@@ -415,6 +423,14 @@ listener_port(const struct listener *l)
 
 /* ---- accepting ---------------------------------------------------------------------- */
 
+/* The others wait in the kernel's queue. */
+static void
+rest(struct listener *l, int64_t ns)
+{
+	loop_watch_want(l->watch, 0);
+	loop_timer_start(l->timer, ns);
+}
+
 /* No descriptor is left.  One peer is told by giving up the reserve; the others
  * wait in the kernel's queue until the pause is over. */
 static void
@@ -431,8 +447,18 @@ pause_accepting(struct listener *l, int err)
 			(void)close(fd);	/* nothing was written */
 	}
 	l->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	loop_watch_want(l->watch, 0);
-	loop_timer_start(l->timer, PAUSE_NS);
+	rest(l, PAUSE_NS);
+}
+
+/* Those that are left are not for connections. */
+static void
+leave_the_rest(struct listener *l, int fd)
+{
+	log_warn("accept-paused", "listen=%s descriptors=%d hint=\"what is left "
+	    "is for the spool and the upstreams: raise LimitNOFILE\"", l->name,
+	    fd);
+	(void)close(fd);	/* nothing was written */
+	rest(l, PAUSE_NS);
 }
 
 static void
@@ -468,6 +494,28 @@ accept_failed(struct listener *l, int err)
 	}
 }
 
+/* False: not before the rate allows it. */
+static bool
+may_accept(struct listener *l)
+{
+	int64_t wait;
+
+	if (l->rate == 0)
+		return true;
+	wait = bucket_wait(&l->bucket, 0, loop_now(l->loop));
+	if (wait > 0)
+		rest(l, wait);
+	return wait == 0;
+}
+
+static void
+take(struct listener *l, int fd, const struct loop_addr *peer)
+{
+	if (l->rate != 0)
+		bucket_spend(&l->bucket, 1, loop_now(l->loop));
+	l->fn(fd, peer, l->arg);
+}
+
 static void
 acceptable(unsigned ready, void *arg)
 {
@@ -476,14 +524,19 @@ acceptable(unsigned ready, void *arg)
 	int i, fd;
 
 	(void)ready;
-	for (i = 0; i < ACCEPTS_MAX; i++) {
+	for (i = 0; i < ACCEPTS_MAX && may_accept(l); i++) {
 		peer.len = sizeof(peer.ss);
 		fd = accept4(l->fd, (struct sockaddr *)&peer.ss, &peer.len,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd != -1)
-			l->fn(fd, &peer, l->arg);
-		else if (!accept_failed(l, errno))
+		if (fd == -1) {
+			if (!accept_failed(l, errno))
+				break;
+		} else if (l->ceiling && (size_t)fd >= l->ceiling) {
+			leave_the_rest(l, fd);
 			break;
+		} else {
+			take(l, fd, &peer);
+		}
 	}
 }
 
@@ -504,6 +557,7 @@ listener_start(struct listener *l, struct loop *loop, listener_fn *fn,
 	l->loop = loop;
 	l->fn = fn;
 	l->arg = arg;
+	bucket_set(&l->bucket, l->rate, loop_now(loop));
 	loop_watch_want(l->watch, LOOP_READ);
 	return ST_OK;
 }

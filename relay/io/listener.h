@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Each worker has a socket of its own on the address (SO_REUSEPORT), or a shared
- * one for unix sockets and for sockets that were passed in.  After EMFILE or ENFILE
- * accepting pauses for a while instead of spinning.                         */
+ * one for unix sockets and for sockets that were passed in.  After EMFILE or ENFILE,
+ * or a descriptor that is not below the ceiling, accepting pauses for a while instead
+ * of spinning.  What comes faster than the rate waits in the kernel's queue.  */
 #ifndef RW_IO_LISTENER_H
 #define RW_IO_LISTENER_H
 
@@ -20,6 +21,10 @@ struct listener_opts {
 					   "unix:/path" */
 	int backlog;
 	int fd;				/* >= 0: passed in, already listening */
+	size_t ceiling;			/* connections have descriptors below it;
+					   0: any */
+	double rate;			/* accepts a second, of this socket and of
+					   each clone; 0: any */
 };
 
 /* Parses only; NULL or a sentence on what is wrong (static). */

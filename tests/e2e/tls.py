@@ -373,8 +373,9 @@ with rw.Case("hands that are never shaken") as t:
 with rw.Case("connections that have nothing to say") as t:
     ca = certs.Authority(t.path("ca"), "ca")
     me = ca.issue("relay", HERE)
-    relay = t.relay([], scheme="https", top="workers = 1", listen=listen(
-        me.cert, me.key, client_ca=ca.cert, client_verify="optional"))
+    relay = t.relay([], scheme="https", listen=listen(
+        me.cert, me.key, client_ca=ca.cert, client_verify="optional"),
+        top="workers = 1\nmax-connections-per-address = 0")
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     some, n = [], 1000

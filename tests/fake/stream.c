@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "fake/stream.h"
 #include "io/loop_priv.h"
+#include "io/network.h"
 
 #define WINDOW ((size_t)128 << 10)	/* on the wire and unconsumed */
 #define PIECE ((size_t)32 << 10)	/* of one event */
@@ -46,7 +47,7 @@ struct stream {
 	size_t on_wire;			/* bytes of it */
 	struct buf in, out;
 	struct loop_addr peer;
-	char name[INET6_ADDRSTRLEN];
+	char name[NETWORK_NAME_SIZE];
 	enum status why;
 	bool ready, ready_told, paused, announce, failed;
 	bool draining;			/* DRAINED is due when out is empty */
@@ -345,9 +346,6 @@ static enum status
 own(struct stream *s, struct loop *l, const struct loop_addr *peer,
     stream_fn *fn, void *arg)
 {
-	struct sockaddr_in6 v6;
-	struct sockaddr_in v4;
-
 	if (loop_timer_new(l, time_over, s, &s->deadline) != ST_OK)
 		return ST_NO_MEMORY;
 	if (loop_timer_new(l, arrival, s, &s->arrival) != ST_OK) {
@@ -358,14 +356,7 @@ own(struct stream *s, struct loop *l, const struct loop_addr *peer,
 	s->fn = fn;
 	s->arg = arg;
 	s->peer = *peer;
-	memcpy(&v4, &peer->ss, sizeof(v4));
-	memcpy(&v6, &peer->ss, sizeof(v6));
-	if (peer->ss.ss_family == AF_INET6)
-		(void)inet_ntop(AF_INET6, &v6.sin6_addr, s->name,
-		    sizeof(s->name));
-	else
-		(void)inet_ntop(AF_INET, &v4.sin_addr, s->name,
-		    sizeof(s->name));
+	network_name(peer, s->name);
 	return ST_OK;
 }
 

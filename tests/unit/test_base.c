@@ -1,4 +1,4 @@
-/* test_base.c - bytes, arena, buf, pace, trend, log, status.
+/* test_base.c - bytes, arena, buf, descriptors, pace, trend, log, status.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,12 +9,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/pace.h"
 #include "base/status.h"
@@ -325,6 +327,40 @@ a_trend_says_how_long(void **state)
 	assert_int_equal(trend_ms(INT64_MAX, 1e-9), -1);
 }
 
+/* ---- descriptors ---- */
+
+static void
+descriptors_are_divided(void **state)
+{
+	struct descriptors d;
+	size_t limit;
+
+	(void)state;
+	for (limit = 2; limit < 2000000; limit = limit * 3 / 2 + 1) {
+		d = descriptors_divide(limit, 200);
+		assert_true(d.connections >= 1);
+		assert_true(d.ceiling >= 1 && d.connections <= d.ceiling);
+		if (limit > 400)
+			assert_int_equal(limit - d.ceiling, 200);
+	}
+}
+
+static void
+the_limit_of_descriptors_is_raised(void **state)
+{
+	struct rlimit old, low;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = 64;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_true(descriptors_raise() > 64);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_true(low.rlim_cur == old.rlim_max);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
 int
 main(void)
 {
@@ -339,6 +375,8 @@ main(void)
 		cmocka_unit_test(a_reset_arena_keeps_what_it_may),
 		cmocka_unit_test(a_buf_keeps_to_its_limit),
 		cmocka_unit_test(a_buf_prints_and_drops),
+		cmocka_unit_test(descriptors_are_divided),
+		cmocka_unit_test(the_limit_of_descriptors_is_raised),
 		cmocka_unit_test(backoff_doubles_with_jitter),
 		cmocka_unit_test(a_trend_is_what_goes_on),
 		cmocka_unit_test(a_trend_says_how_long),

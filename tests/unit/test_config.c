@@ -217,6 +217,7 @@ what_is_not_said_is_as_usual(void **state)
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
 	assert_int_equal(c->stop_timeout_ns, 25 * CLOCK_S);
 	assert_int_equal(c->http.max_connections, 20000);
+	assert_int_equal(c->max_per_address, 1000);
 	assert_int_equal(c->http.idle_timeout_ns, 360 * CLOCK_S);
 	assert_int_equal(c->http.header_timeout_ns, 10 * CLOCK_S);
 	assert_int_equal(c->http.body_timeout_ns, 30 * CLOCK_S);
@@ -235,6 +236,7 @@ what_is_not_said_is_as_usual(void **state)
 	assert_string_equal(c->listens[0].listener.name, "edge");
 	assert_string_equal(c->listens[0].listener.address, "[::]:9201");
 	assert_int_equal(c->listens[0].listener.fd, -1);
+	assert_int_equal(c->listens[0].accept_rate, 0);
 	assert_int_equal(c->listens[0].paths.n, 0);
 	assert_string_equal(c->admin.listener.address, "127.0.0.1:9202");
 
@@ -274,11 +276,13 @@ every_directive_reaches_its_field(void **state)
 	struct config *c = load_good(
 	    "workers = 3 log-level = debug max-connections = 7\n"
 	    "user = relay-1 seccomp = off core = yes\n"
+	    "max-connections-per-address = 8\n"
 	    "max-request = 1M request-memory = 9M max-edges = 11\n"
 	    "max-series = 12k max-labels = 13 max-label-length = 14K\n"
 	    "retry-after = 15s idle-timeout = 16m header-timeout = 1700ms\n"
 	    "body-timeout = 18s body-rate = 20K stop-timeout = 0\n"
-	    "listen a { address = \"unix:/run/a\" path = { /one, '/two' } }\n"
+	    "listen a { address = \"unix:/run/a\" path = { /one, '/two' }\n"
+	    "  accept-rate = 30 }\n"
 	    "listen b { address = \"*:2\" path = /three path += { \"/four\" } }\n"
 	    "admin { address = \"\" }\n"
 	    "spool { directory = /srv/spool size = 1T sync = written\n"
@@ -302,6 +306,7 @@ every_directive_reaches_its_field(void **state)
 	assert_false(c->confine.seccomp);
 	assert_true(c->confine.cores);
 	assert_int_equal(c->http.max_connections, 7);
+	assert_int_equal(c->max_per_address, 8);
 	assert_int_equal(c->ingest.max_request_bytes, 1 << 20);
 	assert_int_equal(c->http.max_body_bytes, 1 << 20);
 	assert_int_equal(c->ingest.request_memory_bytes, 9 << 20);
@@ -318,6 +323,7 @@ every_directive_reaches_its_field(void **state)
 
 	assert_int_equal(c->n_listens, 2);
 	assert_string_equal(c->listens[0].listener.address, "unix:/run/a");
+	assert_int_equal(c->listens[0].accept_rate, 30);
 	assert_int_equal(c->listens[0].paths.n, 2);
 	assert_string_equal(c->listens[0].paths.item[0], "/one");
 	assert_string_equal(c->listens[0].paths.item[1], "/two");

@@ -325,6 +325,66 @@ test_out_of_descriptors(void **state)
 		close(fds[i]);
 }
 
+/* Those from the ceiling on are not for connections: one peer is sent away, and the
+ * others wait until there is room below it. */
+static void
+test_ceiling(void **state)
+{
+	struct listener_opts opts = { .name = "test", .fd = -1,
+		.address = "127.0.0.1:0", .backlog = 128 };
+	struct listener *l;
+	struct loop_timer *t;
+	int next[9], fds[4], i;
+
+	(void)state;
+	/* the listener has two, then come four of ours, then three to accept */
+	for (i = 0; i < 9; i++)
+		next[i] = dup(0);
+	opts.ceiling = (size_t)next[8] + 1;
+	for (i = 0; i < 9; i++)
+		close(next[i]);
+	assert_int_equal(listener_open(&opts, &l), ST_OK);
+	assert_int_equal(listener_start(l, loop, accepted, NULL), ST_OK);
+	assert_int_equal(loop_timer_new(loop, stop_loop, NULL, &t), ST_OK);
+	for (i = 0; i < 4; i++)
+		fds[i] = net_connect(listener_port(l));
+	wanted = 5;
+	loop_timer_start(t, 100 * CLOCK_MS);
+	loop_run(loop);
+	assert_int_equal(n_taken, 3);
+	assert_int_equal(net_byte(fds[3]), -1);
+	close(fds[3]);
+	fds[3] = net_connect(listener_port(l));
+	close(taken[--n_taken]);
+	take(1);
+	loop_timer_free(&t);
+	listener_close(&l);
+	for (i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
+/* What comes in a second is taken at once, the others one after the other. */
+static void
+test_rate(void **state)
+{
+	struct listener_opts opts = { .name = "test", .fd = -1,
+		.address = "127.0.0.1:0", .backlog = 128, .rate = 10 };
+	int64_t began = clock_mono();
+	struct listener *l;
+	int fds[15], i;
+
+	(void)state;
+	assert_int_equal(listener_open(&opts, &l), ST_OK);
+	assert_int_equal(listener_start(l, loop, accepted, NULL), ST_OK);
+	for (i = 0; i < 15; i++)
+		fds[i] = net_connect(listener_port(l));
+	take(15);
+	assert_true(clock_mono() - began >= 400 * CLOCK_MS);
+	listener_close(&l);
+	for (i = 0; i < 15; i++)
+		close(fds[i]);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int
@@ -339,6 +399,8 @@ main(void)
 		TEST(test_unix),
 		TEST(test_passed_in),
 		TEST(test_out_of_descriptors),
+		TEST(test_ceiling),
+		TEST(test_rate),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

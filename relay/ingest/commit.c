@@ -121,10 +121,19 @@ sweep_due(void *arg)
 static void
 lay_down(const struct home *h, struct bytes name, struct edge *e)
 {
-	e->policy = edge_policy_of(&h->homes->opts.policies, name);
+	const struct edge_policy *p = edge_policy_of(&h->homes->opts.policies,
+	    name);
+
+	e->policy = p;
 	e->opts = h->homes->opts.session;
-	e->opts.policy = e->policy;
+	e->opts.policy = p;
 	e->opts.room = h->room;
+	if (p && p->max_series)
+		e->opts.max_series = p->max_series;
+	if (p && p->max_labels)
+		e->opts.max_labels = p->max_labels;
+	if (p && p->max_label_bytes)
+		e->opts.max_label_bytes = p->max_label_bytes;
 }
 
 static enum status

@@ -44,6 +44,7 @@ struct intake {
 	struct http_request *request;	/* NULL: the peer has gone */
 	enum payload_proto proto;
 	enum payload_coding coding;
+	size_t max_bytes;		/* of the body, as sent and decoded */
 	struct buf packed;		/* owned */
 	uint64_t reserved;		/* of the shared request memory */
 	int64_t complete;		/* when the last byte came, clock_mono */
@@ -106,7 +107,6 @@ intake_free(struct intake *in)
 static struct intake *
 intake_take(struct door *d)
 {
-	const struct ingest_opts *o = &d->ingest->opts;
 	struct intake *in = d->free;
 
 	if (in) {
@@ -118,7 +118,7 @@ intake_take(struct door *d)
 	if (!in)
 		return NULL;
 	in->door = d;
-	buf_init(&in->packed, o->max_request_bytes);
+	buf_init(&in->packed, 0);	/* the limit is the edge's */
 	commit_init(&in->commit);
 	in->commit.origin = d->loop;
 	in->older = d->newest;
@@ -289,9 +289,18 @@ answer(struct intake *in, enum status st)
 
 /* ---- an exchange ---------------------------------------------------------------------- */
 
+/* Of a body of this edge. */
+static size_t
+max_bytes_of(const struct ingest_opts *o, const struct edge_policy *p)
+{
+	return p && p->max_request_bytes &&
+	    p->max_request_bytes < o->max_request_bytes ?
+	    p->max_request_bytes : o->max_request_bytes;
+}
+
 static enum status
 may_begin(const struct door *d, const struct http_request *rq,
-    enum payload_proto *proto, enum payload_coding *coding)
+    size_t max_bytes, enum payload_proto *proto, enum payload_coding *coding)
 {
 	struct http_headers h = http_request_headers(rq);
 	int64_t length = http_request_length(rq);
@@ -301,8 +310,7 @@ may_begin(const struct door *d, const struct http_request *rq,
 	if (st == ST_OK)
 		st = payload_coding_of(http_header(h, "content-encoding"),
 		    coding);
-	if (st == ST_OK && length > 0 &&
-	    (uint64_t)length > d->ingest->opts.max_request_bytes)
+	if (st == ST_OK && length > 0 && (uint64_t)length > max_bytes)
 		st = ST_TOO_LARGE;
 	if (st == ST_OK && atomic_load(&d->ingest->stopping))
 		st = ST_STOPPING;
@@ -339,10 +347,14 @@ static enum status
 begin(struct http_request *rq, void *arg)
 {
 	struct door *d = arg;
+	const struct ingest_opts *o = &d->ingest->opts;
+	const struct edge_policy *policy = edge_policy_of(&o->policies,
+	    bytes_str(http_request_edge(rq)));
+	size_t max_bytes = max_bytes_of(o, policy);
 	enum payload_proto proto = PAYLOAD_V1;
 	enum payload_coding coding = PAYLOAD_SNAPPY;
 	struct intake *in = NULL;
-	enum status st = may_begin(d, rq, &proto, &coding);
+	enum status st = may_begin(d, rq, max_bytes, &proto, &coding);
 
 	if (st == ST_OK) {
 		in = intake_take(d);
@@ -356,6 +368,8 @@ begin(struct http_request *rq, void *arg)
 	in->request = rq;
 	in->proto = proto;
 	in->coding = coding;
+	in->max_bytes = max_bytes;
+	in->packed.limit = max_bytes;
 	in->complete = 0;
 	in->commit.status = ST_OK;
 	in->commit.stored = (struct batch_counts){ 0 };
@@ -397,7 +411,7 @@ body(struct http_request *rq, struct bytes piece)
 static enum status
 unpack(struct intake *in, struct arena *arena, struct bytes *raw)
 {
-	size_t limit = in->door->ingest->opts.max_request_bytes, told;
+	size_t limit = in->max_bytes, told;
 	struct bytes packed = buf_bytes(&in->packed);
 	enum status st = payload_size(in->coding, packed, limit, &told);
 

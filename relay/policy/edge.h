@@ -26,6 +26,11 @@ struct edge_label {
 struct edge_policy {
 	const char *pattern;		/* names with * ? [...] */
 	uint32_t weight;		/* times the share of others, not 0 */
+	/* 0: as it is for all */
+	uint32_t max_series;		/* in a segment */
+	uint32_t max_labels;		/* in a series */
+	uint64_t max_label_bytes;	/* of a name or a value */
+	uint64_t max_request_bytes;	/* of a body; not more than all may */
 	struct relabel *relabel;	/* NULL: no rules */
 	struct edge_label *set;
 	size_t n_set;

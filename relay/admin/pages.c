@@ -162,16 +162,17 @@ static void
 add_edge(const char *name, const struct metric_group *g, void *arg)
 {
 	(void)buf_printf(arg, "%-40s  %10" PRId64 "  %14" PRId64 "  %10" PRId64
-	    "\n", name, metric_group_read(g, METRIC_EDGE_SERIES),
+	    "  %10" PRId64 "\n", name, metric_group_read(g, METRIC_EDGE_SERIES),
 	    metric_group_read(g, METRIC_EDGE_SAMPLES),
-	    metric_group_read(g, METRIC_EDGE_REJECTED));
+	    metric_group_read(g, METRIC_EDGE_REJECTED),
+	    metric_group_read(g, METRIC_EDGE_REFUSED));
 }
 
 static void
 add_edges(struct buf *out)
 {
-	(void)buf_printf(out, "%-40s  %10s  %14s  %10s\n", "edge", "series",
-	    "durable", "rejected");
+	(void)buf_printf(out, "%-40s  %10s  %14s  %10s  %10s\n", "edge",
+	    "series", "durable", "rejected", "over");
 	metric_group_each(METRIC_SCOPE_EDGE, add_edge, out);
 }
 

@@ -46,17 +46,24 @@ refill(struct bucket *b, int64_t now)
 	if (now > b->at)
 		b->level += b->rate * (double)(now - b->at) / (double)CLOCK_S;
 	b->at = now;
-	if (b->level > b->rate)
-		b->level = b->rate;
+	if (b->level > b->most)
+		b->level = b->most;
+}
+
+void
+bucket_set_most(struct bucket *b, double rate, double most, int64_t now)
+{
+	refill(b, now);
+	if (b->rate == 0 || b->level > most)
+		b->level = most;
+	b->rate = rate;
+	b->most = most;
 }
 
 void
 bucket_set(struct bucket *b, double rate, int64_t now)
 {
-	refill(b, now);
-	if (b->rate == 0 || b->level > rate)
-		b->level = rate;
-	b->rate = rate;
+	bucket_set_most(b, rate, rate, now);
 }
 
 int64_t

@@ -23,15 +23,18 @@ void backoff_reset(struct backoff *);
 
 /* ---- token bucket ------------------------------------------------------ */
 
-/* Holds what comes in a second.  May be overdrawn: then it is waited for. */
+/* Holds what comes in a second, or as much as it is told.  May be overdrawn: then it
+ * is waited for. */
 struct bucket {
 	double rate;			/* tokens a second */
-	double level;			/* at most rate */
+	double most;			/* that it holds */
+	double level;			/* at most that */
 	int64_t at;			/* when that was */
 };
 
 /* A full one; one that is in use keeps its level. */
 void bucket_set(struct bucket *, double rate, int64_t now);
+void bucket_set_most(struct bucket *, double rate, double most, int64_t now);
 /* Nanoseconds until it has more than so much; 0: it has. */
 int64_t bucket_wait(struct bucket *, double least, int64_t now);
 void bucket_spend(struct bucket *, double n, int64_t now);

@@ -12,11 +12,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/pace.h"
 
 #define RECORD_MAX ((size_t)64 << 20)	/* a record's limit, far over a request's */
 #define RECORD_KEEP ((size_t)256 << 10)	/* of memory, from request to request */
 #define SWEEP_NS (30 * CLOCK_S)
 #define IDLE_NS (15 * 60 * CLOCK_S)	/* an edge unheard of for so long is let go */
+#define TELL_NS (60 * CLOCK_S)		/* of an edge that is over its rate */
 #define BUCKETS 1024
 #define BATCHES_MAX 4			/* kept by a loop */
 #define BATCH_KEEP ((size_t)4 << 20)	/* of memory, by each */
@@ -25,6 +27,8 @@ struct edge {
 	struct edge *next;		/* in the bucket */
 	const struct edge_policy *policy;	/* borrowed; NULL: none */
 	struct session_opts opts;	/* the session's */
+	struct bucket bucket;		/* points; if the policy has a rate */
+	int64_t told;			/* that it is over its rate; 0: never */
 	struct session *session;	/* owned */
 	struct metric_group *metrics;	/* owned */
 	uint32_t n_series;		/* as last told to the metrics */
@@ -128,6 +132,9 @@ lay_down(const struct home *h, struct bytes name, struct edge *e)
 	e->opts = h->homes->opts.session;
 	e->opts.policy = p;
 	e->opts.room = h->room;
+	if (p && p->rate)
+		bucket_set_most(&e->bucket, p->rate, (double)p->rate *
+		    (double)p->burst_ns / (double)CLOCK_S, loop_now(h->loop));
 	if (p && p->max_series)
 		e->opts.max_series = p->max_series;
 	if (p && p->max_labels)
@@ -331,11 +338,101 @@ note_losses(struct edge *e, struct commit *c)
 	session_forget(e->session);
 }
 
+static void
+tell_of_rate(struct edge *e, int64_t now)
+{
+	char name[EDGE_NAME_MAX + 8];
+
+	if (e->told && now - e->told < TELL_NS)
+		return;
+	e->told = now;
+	log_warn("rate-limit", "edge=%s rate=%u hint=\"raise rate or burst, or "
+	    "have the edge send less\"", log_quote(session_name(e->session),
+	    name, sizeof(name)), (unsigned)e->policy->rate);
+}
+
+static void
+tell_of_series(const struct edge *e)
+{
+	char name[EDGE_NAME_MAX + 8];
+
+	log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
+	    "max-series, or have the edge send fewer series\"",
+	    log_quote(session_name(e->session), name, sizeof(name)),
+	    (unsigned)e->opts.max_series);
+}
+
+/* An edge that sends more than it may, and gets all the same what it may. */
+static enum status
+may_send(struct edge *e, struct commit *c, int64_t now)
+{
+	if (!e->policy || e->policy->rate == 0)
+		return ST_OK;
+	c->wait_ns = bucket_wait(&e->bucket, 0, now);
+	if (c->wait_ns == 0)
+		return ST_OK;
+	tell_of_rate(e, now);
+	return ST_RATE_LIMIT;
+}
+
+static void
+spend(struct edge *e, const struct commit *c, int64_t now)
+{
+	if (e->policy && e->policy->rate)
+		bucket_spend(&e->bucket, (double)(c->stored.samples +
+		    c->stored.histograms + c->stored.exemplars), now);
+}
+
+static void
+count_refused(struct edge *e, const struct commit *c, enum status st)
+{
+	uint32_t n = c->shut_out +
+	    (st == ST_RATE_LIMIT || st == ST_SERIES_LIMIT);
+
+	if (n)
+		metric_group_add(e->metrics, METRIC_EDGE_REFUSED, n);
+}
+
+static void
+count_forged(struct edge *e, const struct commit *c,
+    const struct session_record *r)
+{
+	if (c->forged_tenant)
+		metric_group_add(e->metrics, METRIC_EDGE_FORGED_TENANT, 1);
+	if (r->forged)
+		metric_group_add(e->metrics, METRIC_EDGE_FORGED, r->forged);
+}
+
+static enum status
+encode_for(struct edge *e, struct commit *c, int64_t now)
+{
+	struct session_record r = { .epoch = 0 };
+	enum status st = may_send(e, c, now);
+
+	if (st != ST_OK)
+		return st;
+	note_losses(e, c);
+	st = session_encode(e->session, c->batch, c->body, &c->record, &r);
+	count_forged(e, c, &r);
+	metric_add(METRIC_SERIES_DEFINED, r.defined);
+	tell_series(e, session_n_series(e->session));
+	if (st == ST_SERIES_LIMIT)
+		tell_of_series(e);
+	if (st != ST_OK && st != ST_END)
+		return st;
+	c->repeated = r.repeated;
+	c->filtered = r.filtered;
+	take_figures(c);
+	spend(e, c, now);
+	c->write.epoch = r.epoch;
+	c->write.stream = r.stream;
+	c->write.defined = r.defined;
+	return st;
+}
+
 static enum status
 encode(struct home *h, struct commit *c)
 {
-	struct session_record r = { .epoch = 0 };
-	char name[EDGE_NAME_MAX + 8];
 	enum status st;
 
 	if (atomic_load(&c->gone))
@@ -348,32 +445,8 @@ encode(struct home *h, struct commit *c)
 		return st;
 	c->from->heard = loop_now(h->loop);
 	(void)atomic_fetch_add(&c->from->in_flight, 1);
-	note_losses(c->from, c);
-	st = session_encode(c->from->session, c->batch, c->body, &c->record,
-	    &r);
-	metric_add(METRIC_SERIES_DEFINED, r.defined);
-	if (c->forged_tenant)
-		metric_group_add(c->from->metrics, METRIC_EDGE_FORGED_TENANT,
-		    1);
-	if (r.forged)
-		metric_group_add(c->from->metrics, METRIC_EDGE_FORGED,
-		    r.forged);
-	tell_series(c->from, session_n_series(c->from->session));
-	if (st == ST_SERIES_LIMIT) {
-		log_warn("series-limit", "edge=%s max-series=%u hint=\"raise "
-		    "max-series, or have the edge send fewer series\"",
-		    log_quote(bytes_str(c->edge), name, sizeof(name)),
-		    (unsigned)c->from->opts.max_series);
-		return st;
-	}
-	if (st != ST_OK && st != ST_END)
-		return st;
-	c->repeated = r.repeated;
-	c->filtered = r.filtered;
-	take_figures(c);
-	c->write.epoch = r.epoch;
-	c->write.stream = r.stream;
-	c->write.defined = r.defined;
+	st = encode_for(c->from, c, c->from->heard);
+	count_refused(c->from, c, st);
 	return st;
 }
 
@@ -409,6 +482,7 @@ commit_start(struct commit_homes *homes, struct commit *c)
 	c->from = NULL;
 	c->stored = c->repeated = c->filtered = (struct batch_counts){ 0 };
 	c->n_metadata = 0;
+	c->wait_ns = 0;
 	memset(c->refused, 0, sizeof(c->refused));
 	/* also when home is here: a turn's order stays that of arrival */
 	loop_post(homes->home[i].loop, &c->msg, at_home);

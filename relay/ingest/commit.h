@@ -30,6 +30,7 @@ struct commit {
 	char edge[EDGE_NAME_MAX + 1];
 	struct batch *batch;		/* given: not there any more when done */
 	struct hash128 body;		/* of the request, as it came */
+	uint32_t shut_out;		/* requests of the edge refused before it */
 	int64_t received_wall_ms;
 	bool forged_tenant;		/* it says that it is another's */
 	void (*encoded)(struct commit *);	/* the batch is gone; on the home's loop,
@@ -46,6 +47,7 @@ struct commit {
 	struct batch_counts filtered;	/* that relabel rules leave out, as is wanted */
 	uint32_t n_metadata;		/* stored beside them */
 	uint32_t refused[ST__N];	/* points, by reason */
+	int64_t wait_ns;		/* ST_RATE_LIMIT: until the edge may send again */
 
 	/* commit.c's */
 	struct commit_homes *homes;

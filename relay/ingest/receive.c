@@ -22,6 +22,7 @@
 #include "base/metric.h"
 #include "base/pace.h"
 #include "ingest/commit.h"
+#include "ingest/shut.h"
 #include "policy/tenant.h"
 #include "prw/payload.h"
 #include "prw/v1.h"
@@ -37,13 +38,21 @@
  * empty entries, so this is for bodies as senders make them. */
 #define BATCH_FACTOR 8
 
+/* How a request is answered. */
+struct terms {
+	enum payload_proto proto;
+	bool busy_429;			/* what the edge itself is over */
+	int64_t wait_ns;		/* until it may send again; 0: as usual */
+};
+
 struct intake {
 	struct intake *next;		/* in the free list */
 	struct intake *older, *newer;	/* in the list of all */
 	struct door *door;		/* borrowed */
 	struct http_request *request;	/* NULL: the peer has gone */
-	enum payload_proto proto;
+	struct terms terms;
 	enum payload_coding coding;
+	uint64_t name;			/* the edge's, hashed */
 	size_t max_bytes;		/* of the body, as sent and decoded */
 	struct buf packed;		/* owned */
 	uint64_t reserved;		/* of the shared request memory */
@@ -59,6 +68,7 @@ struct door {
 	struct intake *free;
 	size_t n_free;
 	struct payload_tools tools;	/* owned */
+	struct shut shut;
 	uint64_t seed;			/* of Retry-After's jitter */
 };
 
@@ -157,12 +167,14 @@ intake_give(struct intake *in)
 /* ---- answers ----------------------------------------------------------------------- */
 
 static unsigned
-retry_after(struct door *d)
+retry_after(struct door *d, int64_t wait_ns)
 {
 	int64_t base = d->ingest->opts.retry_after_ns;
 	int64_t ns = base / 2 +
 	    (int64_t)pace_random(&d->seed, (uint64_t)base + 1);
 
+	if (wait_ns)
+		ns = wait_ns;
 	return (unsigned)((ns + CLOCK_S - 1) / CLOCK_S);
 }
 
@@ -235,23 +247,32 @@ add_written(struct written *w, enum payload_proto proto,
 	}
 }
 
+static int
+code_of(const struct terms *t, enum status st, const struct commit *c)
+{
+	if (st == ST_OK && any_refused(c))
+		return 400;
+	if (t->busy_429 && (st == ST_RATE_LIMIT || st == ST_SERIES_LIMIT))
+		return 429;
+	return status_info(st)->http;
+}
+
 /* c: what became of it; NULL: it has not come so far. */
 static void
-respond(struct http_request *rq, struct door *d, enum payload_proto proto,
+respond(struct http_request *rq, struct door *d, const struct terms *t,
     enum status st, const struct commit *c)
 {
 	static const struct batch_counts nothing;
-	struct http_response r = { .status = status_info(st)->http };
+	struct http_response r = { .status = code_of(t, st, c) };
 	struct written w = { .n = 0 };
 	char seconds[16];
 
-	if (st == ST_OK && any_refused(c))
-		r.status = 400;
 	/* to what was not understood as 2.0 no such header */
 	if (r.status != 415)
-		add_written(&w, proto, c ? &c->stored : &nothing);
-	if (r.status == 503) {
-		(void)snprintf(seconds, sizeof(seconds), "%u", retry_after(d));
+		add_written(&w, t->proto, c ? &c->stored : &nothing);
+	if (r.status == 503 || r.status == 429) {
+		(void)snprintf(seconds, sizeof(seconds), "%u",
+		    retry_after(d, t->wait_ns));
 		w.header[w.n++] = (struct http_header){
 			BYTES_LIT("Retry-After"), bytes_str(seconds)
 		};
@@ -284,7 +305,7 @@ answer(struct intake *in, enum status st)
 	if (!in->request)
 		return;
 	http_request_set_user(in->request, NULL);
-	respond(in->request, in->door, in->proto, st, &in->commit);
+	respond(in->request, in->door, &in->terms, st, &in->commit);
 }
 
 /* ---- an exchange ---------------------------------------------------------------------- */
@@ -296,6 +317,17 @@ max_bytes_of(const struct ingest_opts *o, const struct edge_policy *p)
 	return p && p->max_request_bytes &&
 	    p->max_request_bytes < o->max_request_bytes ?
 	    p->max_request_bytes : o->max_request_bytes;
+}
+
+/* An edge that was told to wait, and does not. */
+static enum status
+may_send(struct door *d, const struct edge_policy *p, uint64_t name,
+    struct terms *t)
+{
+	if (!p || p->rate == 0)
+		return ST_OK;
+	t->wait_ns = shut_ask(&d->shut, name, loop_now(d->loop));
+	return t->wait_ns ? ST_RATE_LIMIT : ST_OK;
 }
 
 static enum status
@@ -348,26 +380,30 @@ begin(struct http_request *rq, void *arg)
 {
 	struct door *d = arg;
 	const struct ingest_opts *o = &d->ingest->opts;
-	const struct edge_policy *policy = edge_policy_of(&o->policies,
-	    bytes_str(http_request_edge(rq)));
+	struct bytes edge = bytes_str(http_request_edge(rq));
+	const struct edge_policy *policy = edge_policy_of(&o->policies, edge);
+	uint64_t name = hash64(&d->ingest->key, edge.p, edge.n);
 	size_t max_bytes = max_bytes_of(o, policy);
-	enum payload_proto proto = PAYLOAD_V1;
 	enum payload_coding coding = PAYLOAD_SNAPPY;
+	struct terms t = { .busy_429 = policy && policy->busy_429 };
 	struct intake *in = NULL;
-	enum status st = may_begin(d, rq, max_bytes, &proto, &coding);
+	enum status st = may_begin(d, rq, max_bytes, &t.proto, &coding);
 
+	if (st == ST_OK)
+		st = may_send(d, policy, name, &t);
 	if (st == ST_OK) {
 		in = intake_take(d);
 		st = in ? ST_OK : ST_NO_MEMORY;
 	}
 	if (st != ST_OK) {
 		metric_reason_add(METRIC_REQUESTS, st, 1);
-		respond(rq, d, proto, st, NULL);
+		respond(rq, d, &t, st, NULL);
 		return ST_OK;
 	}
 	in->request = rq;
-	in->proto = proto;
+	in->terms = t;
 	in->coding = coding;
+	in->name = name;
 	in->max_bytes = max_bytes;
 	in->packed.limit = max_bytes;
 	in->complete = 0;
@@ -437,7 +473,7 @@ scan(struct intake *in, struct batch *b)
 	if (st != ST_OK)
 		return st;
 	metric_add(METRIC_DECODED_BYTES, (int64_t)raw.n);
-	st = in->proto == PAYLOAD_V1 ? v1_scan(raw, &g->key, b) :
+	st = in->terms.proto == PAYLOAD_V1 ? v1_scan(raw, &g->key, b) :
 	    v2_scan(raw, &g->key, b);
 	/* what it came to, where that is more than bodies usually do */
 	held = arena_size(b->arena);
@@ -458,7 +494,11 @@ static void
 committed(struct commit *c)
 {
 	struct intake *in = container_of(c, struct intake, commit);
+	struct door *d = in->door;
 
+	in->terms.wait_ns = c->wait_ns;
+	if (c->status == ST_RATE_LIMIT)
+		shut_note(&d->shut, in->name, loop_now(d->loop) + c->wait_ns);
 	answer(in, c->status);
 	intake_give(in);
 }
@@ -483,10 +523,11 @@ end(struct http_request *rq)
 	}
 	in->commit.body = hash128(&d->ingest->key, in->packed.data,
 	    in->packed.len);
-	in->commit.body.lo += in->proto;
+	in->commit.body.lo += in->terms.proto;
 	/* nothing of the batch is in it */
 	buf_reset(&in->packed, KEEP_BODY);
 	in->commit.batch = b;
+	in->commit.shut_out = shut_take(&in->door->shut, in->name);
 	in->commit.received_wall_ms = clock_wall() / CLOCK_MS;
 	in->commit.encoded = encoded;
 	in->commit.done = committed;

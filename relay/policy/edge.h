@@ -6,6 +6,7 @@
 #ifndef RW_POLICY_EDGE_H
 #define RW_POLICY_EDGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,10 @@ struct edge_label {
 struct edge_policy {
 	const char *pattern;		/* names with * ? [...] */
 	uint32_t weight;		/* times the share of others, not 0 */
+	uint32_t rate;			/* samples a second; 0: any */
+	int64_t burst_ns;		/* what the rate comes to in so long may come at
+					   once */
+	bool busy_429;			/* over rate or max_series: 429, not 503 */
 	/* 0: as it is for all */
 	uint32_t max_series;		/* in a segment */
 	uint32_t max_labels;		/* in a series */

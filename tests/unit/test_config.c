@@ -179,7 +179,9 @@ static void
 edges_by_pattern(void **state)
 {
 	struct config *c = load_good("listen edge { address = \"[::]:9201\" }\n"
-	    "edge \"site-*\" { weight = 5 }\n"
+	    "edge \"site-*\" { weight = 5 rate = 6k burst = 7s\n"
+	    "  busy-status = 429 max-series = 8 max-labels = 9\n"
+	    "  max-label-length = 10K max-request = 11M }\n"
 	    "edge \"[ab]?\" { }\n"
 	    "upstream central { url = \"http://store.example:9009/push\" }\n");
 	const struct edge_policy *p = c->policies.item;
@@ -189,7 +191,18 @@ edges_by_pattern(void **state)
 	assert_string_equal(p[0].pattern, "site-*");
 	assert_int_equal(p[0].weight, 5);
 	assert_string_equal(p[1].pattern, "[ab]?");
+	assert_int_equal(p[0].rate, 6000);
+	assert_int_equal(p[0].burst_ns, 7 * CLOCK_S);
+	assert_true(p[0].busy_429);
+	assert_int_equal(p[0].max_series, 8);
+	assert_int_equal(p[0].max_labels, 9);
+	assert_int_equal(p[0].max_label_bytes, 10 << 10);
+	assert_int_equal(p[0].max_request_bytes, 11 << 20);
 	assert_int_equal(p[1].weight, 1);
+	assert_int_equal(p[1].rate, 0);
+	assert_int_equal(p[1].burst_ns, 60 * CLOCK_S);
+	assert_false(p[1].busy_429);
+	assert_int_equal(p[1].max_series, 0);
 	assert_ptr_equal(c->ingest.policies.item, p);
 	assert_ptr_equal(c->upstreams[0].forward.policies.item, p);
 	config_free(&c);

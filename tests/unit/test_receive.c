@@ -81,7 +81,7 @@ open_servers(void)
 }
 
 static int
-set_up(void **state)
+set_up_with(const struct edge_policy *policy)
 {
 	static const struct spool_opts so = {
 		.directory = "/spool",
@@ -89,7 +89,7 @@ set_up(void **state)
 		.segment_bytes = 256 << 10,
 		.segment_age_ns = 3600 * CLOCK_S,
 	};
-	static const struct ingest_opts io = {
+	struct ingest_opts io = {
 		.max_request_bytes = MAX_REQUEST,
 		.request_memory_bytes = REQUEST_MEMORY,
 		.max_edges = 3,
@@ -97,9 +97,9 @@ set_up(void **state)
 		.max_label_bytes = 64,
 		.max_series = 2000,
 		.retry_after_ns = 10 * CLOCK_S,
+		.policies = { policy, policy != NULL },
 	};
 
-	(void)state;
 	memset(&rig, 0, sizeof(rig));
 	fake_network_clear();
 	rig.disk = disk_ram_new();
@@ -117,6 +117,37 @@ set_up(void **state)
 	fake_listen(PORT, accepted, NULL);
 	fake_settle();
 	return 0;
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	return set_up_with(NULL);
+}
+
+static int
+set_up_small(void **state)
+{
+	static const struct edge_policy small = {
+		.pattern = "*", .max_series = 10, .max_labels = 1,
+		.max_request_bytes = 2000, .busy_429 = true,
+	};
+
+	(void)state;
+	return set_up_with(&small);
+}
+
+/* Two points a second; twenty at once. */
+static int
+set_up_slow(void **state)
+{
+	static const struct edge_policy slow = {
+		.pattern = "*", .rate = 2, .burst_ns = 10 * CLOCK_S,
+	};
+
+	(void)state;
+	return set_up_with(&slow);
 }
 
 /* Loops that have stopped turn no more, whatever waits in them. */
@@ -1169,6 +1200,184 @@ the_relay_ends_first(void **state)
 	}
 }
 
+/* ---- limits of an edge ------------------------------------------------------------------------------- */
+
+static int64_t
+requests(enum status why)
+{
+	return metric_reason_read(METRIC_REQUESTS, why);
+}
+
+struct figures {
+	int64_t refused;
+};
+
+static void
+read_edge(const char *name, const struct metric_group *g, void *arg)
+{
+	(void)name;
+	((struct figures *)arg)->refused += metric_group_read(g,
+	    METRIC_EDGE_REFUSED);
+}
+
+static int64_t
+refused_requests(void)
+{
+	struct figures f = { 0 };
+
+	metric_group_each(METRIC_SCOPE_EDGE, read_edge, &f);
+	return f.refused;
+}
+
+/* The request's body, which stays the same. */
+static struct edge *
+post_copy(struct bytes body)
+{
+	static uint8_t copy[65536];
+
+	assert_true(body.n <= sizeof(copy));
+	memmove(copy, body.p, body.n);
+	return post(&v1, bytes_of(copy, body.n));
+}
+
+static void
+limits_of_its_own(void **state)
+{
+	int64_t before = requests(ST_SERIES_LIMIT);
+	struct edge *e;
+
+	(void)state;
+	/* a name and a label are one too many */
+	e = post(&v1, body_of(&v1, 0, 3, 0));
+	assert_int_equal(code(e), 400);
+	assert_non_null(strstr(text(e), "3 too-many-labels"));
+	edge_leave(&e, ST_OK);
+	e = post(&v1, large_body(3000));
+	assert_int_equal(code(e), 413);
+	edge_leave(&e, ST_OK);
+	/* sent as less than it is decoded */
+	e = post(&v1, body_of(&v1, 0, 100, 0));
+	assert_int_equal(code(e), 413);
+	edge_leave(&e, ST_OK);
+	assert_int_equal(requests(ST_SERIES_LIMIT), before);
+}
+
+static void
+too_many_series_of_its_own(void **state)
+{
+	int64_t before = requests(ST_SERIES_LIMIT);
+	int64_t told = refused_requests();
+	struct edge *e;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct buf raw, packed;
+		char name[16];
+		int k;
+
+		buf_init(&raw, 1 << 16);
+		buf_init(&packed, 1 << 16);
+		for (k = 0; k < 10 + i; k++) {
+			struct buf series;
+
+			buf_init(&series, 1 << 16);
+			(void)snprintf(name, sizeof(name), "m%d", k);
+			put_label(&series, "__name__", name);
+			put_field(&series, 2, new_sample());
+			put_field(&raw, 1, buf_bytes(&series));
+			buf_fini(&series);
+		}
+		assert_int_equal(payload_pack(buf_bytes(&raw), &packed), ST_OK);
+		e = post_copy(buf_bytes(&packed));
+		buf_fini(&raw);
+		buf_fini(&packed);
+		assert_int_equal(code(e), i == 0 ? 204 : 429);
+		assert_true((header(e, "retry-after") != NULL) == (i == 1));
+		edge_leave(&e, ST_OK);
+	}
+	assert_int_equal(stored(), 1);
+	assert_int_equal(requests(ST_SERIES_LIMIT) - before, 1);
+	assert_int_equal(refused_requests() - told, 1);
+}
+
+/* The worker that takes the next connection. */
+static void
+next_worker(unsigned i)
+{
+	rig.next = i;
+}
+
+static void
+a_rate_is_kept(void **state)
+{
+	int64_t before = requests(ST_RATE_LIMIT), told = refused_requests();
+	struct edge *e;
+	int i;
+
+	(void)state;
+	/* more than it may is taken once, and owed */
+	next_worker(0);
+	e = post(&v1, body_of(&v1, 0, 30, 0));
+	assert_int_equal(code(e), 204);
+	edge_leave(&e, ST_OK);
+	for (i = 0; i < 4; i++) {
+		/* by each worker: at home, then by name */
+		next_worker((unsigned)i);
+		e = post(&v1, body_of(&v1, 0, 1, 0));
+		assert_int_equal(code(e), 503);
+		assert_in_range(atoi(header(e, "retry-after")), 4, 6);
+		assert_string_equal(text(e),
+		    "edge sends more samples a second than allowed\n");
+		edge_leave(&e, ST_OK);
+	}
+	assert_int_equal(requests(ST_RATE_LIMIT) - before, 4);
+	assert_int_equal(stored(), 1);
+	fake_pass(6 * CLOCK_S);
+	for (i = 0; i < 2; i++) {
+		next_worker((unsigned)i);
+		e = post(&v1, body_of(&v1, 0, 1, 0));
+		assert_int_equal(code(e), 204);
+		edge_leave(&e, ST_OK);
+		fake_pass(2 * CLOCK_S);
+	}
+	assert_int_equal(stored(), 2);
+	assert_int_equal(refused_requests() - told, 4);
+	/* quiet for a while, it may send as much again */
+	fake_pass(30 * CLOCK_S);
+	for (i = 0; i < 2; i++) {
+		e = post(&v1, body_of(&v1, 0, 19, 0));
+		assert_int_equal(code(e), 204);
+		edge_leave(&e, ST_OK);
+	}
+	e = post(&v1, body_of(&v1, 0, 1, 0));
+	assert_int_equal(code(e), 503);
+	edge_leave(&e, ST_OK);
+}
+
+/* A body that an edge sends though it should wait is not read. */
+static void
+who_does_not_wait_is_refused_by_name(void **state)
+{
+	static const struct head h = { V1, "snappy", false, 60000 };
+	struct edge *e;
+
+	(void)state;
+	next_worker(0);
+	e = post(&v1, body_of(&v1, 0, 40, 0));
+	edge_leave(&e, ST_OK);
+	next_worker(0);
+	e = post(&v1, body_of(&v1, 0, 1, 0));
+	assert_int_equal(code(e), 503);
+	edge_leave(&e, ST_OK);
+	next_worker(0);
+	e = edge_new();
+	say_head(e, &h, 0);
+	assert_int_equal(code(e), 503);
+	assert_in_range(atoi(header(e, "retry-after")), 9, 11);
+	edge_leave(&e, ST_OK);
+}
+
 int
 main(void)
 {
@@ -1196,6 +1405,14 @@ main(void)
 		CASE(leaving_at_any_point),
 		CASE(leaving_before_the_answer),
 		CASE(the_relay_ends_first),
+		cmocka_unit_test_setup_teardown(limits_of_its_own, set_up_small,
+		    tear_down),
+		cmocka_unit_test_setup_teardown(too_many_series_of_its_own,
+		    set_up_small, tear_down),
+		cmocka_unit_test_setup_teardown(a_rate_is_kept, set_up_slow,
+		    tear_down),
+		cmocka_unit_test_setup_teardown(
+		    who_does_not_wait_is_refused_by_name, set_up_slow, tear_down),
 	};
 
 	int failed;

@@ -25,6 +25,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,8 @@ struct shared {
 	struct stream_list lingering;	/* the oldest first */
 	size_t n_lingering;
 	struct loop *loop;		/* borrowed */
-	struct stream_list line;	/* to shake hands, the first first */
+	struct stream_list line[2];	/* to shake hands, the first first: those that
+					   have not begun, those that have */
 	struct loop_task shake;
 	uint8_t *opened;		/* owned: OPENED_MAX; NULL without TLS */
 	uint8_t room[INPUT_MAX];
@@ -91,6 +93,7 @@ struct stream {
 	bool announce;			/* INPUT is due though nothing was read */
 	bool shut;			/* our side ended, lingering */
 	bool in_line;			/* to shake hands: there is input */
+	bool begun;			/* to shake hands */
 	struct bytes in;		/* unconsumed: in the room or in kept */
 	struct buf kept;
 	struct piece *out, **out_end;	/* owned */
@@ -136,7 +139,8 @@ shared_of(struct loop *l)
 	if (!sh)
 		return NULL;
 	TAILQ_INIT(&sh->lingering);
-	TAILQ_INIT(&sh->line);
+	TAILQ_INIT(&sh->line[0]);
+	TAILQ_INIT(&sh->line[1]);
 	sh->n_lingering = 0;
 	sh->loop = l;
 	sh->shake = (struct loop_task){ .fn = shake_some };
@@ -191,7 +195,7 @@ static void
 leave_line(struct stream *s)
 {
 	if (s->in_line)
-		TAILQ_REMOVE(&s->shared->line, s, link);
+		TAILQ_REMOVE(&s->shared->line[s->begun], s, link);
 	s->in_line = false;
 }
 
@@ -787,6 +791,7 @@ shake(struct stream *s)
 {
 	enum status st = tls_shake(s->tls);
 
+	s->begun = true;
 	if (st != ST_OK && st != ST_WAIT) {
 		fail_sealed(s, st);
 		return;
@@ -802,6 +807,27 @@ shake(struct stream *s)
 		open_sealed(s);
 }
 
+/* Who has ended its side before we have said a word will not shake hands. */
+static bool
+has_left(const struct stream *s)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLRDHUP };
+
+	return !s->begun && poll(&p, 1, 0) == 1;
+}
+
+/* What has been begun comes to its end first: otherwise, when very many come at once, all
+ * would get there last, and too late for their patience.  One place of four is for
+ * those that have not begun. */
+static struct stream *
+next_in_line(const struct shared *sh, int place)
+{
+	bool begun = place % 4 != 3;
+	struct stream *s = TAILQ_FIRST(&sh->line[begun]);
+
+	return s ? s : TAILQ_FIRST(&sh->line[!begun]);
+}
+
 /* Shaking hands takes long: when many come at once, the others have their turns all the
  * same. */
 static void
@@ -812,15 +838,18 @@ shake_some(struct loop_task *t)
 	int i;
 
 	for (i = 0; i < SHAKES_MAX; i++) {
-		s = TAILQ_FIRST(&sh->line);
+		s = next_in_line(sh, i);
 		if (!s)
 			return;
 		leave_line(s);
 		if (s->deadline)	/* that was our time, not the peer's */
 			s->deadline += loop_now(s->loop) - s->in_line_since;
-		read_some(s);
+		if (has_left(s))
+			fail(s, ST_CUT);
+		else
+			read_some(s);
 	}
-	if (!TAILQ_EMPTY(&sh->line))
+	if (next_in_line(sh, 0))
 		loop_task_add(sh->loop, LOOP_SOON, &sh->shake);
 }
 
@@ -831,7 +860,7 @@ stand_in_line(struct stream *s)
 		return;
 	s->in_line = true;
 	s->in_line_since = loop_now(s->loop);
-	TAILQ_INSERT_TAIL(&s->shared->line, s, link);
+	TAILQ_INSERT_TAIL(&s->shared->line[s->begun], s, link);
 	loop_task_add(s->loop, LOOP_SOON, &s->shared->shake);
 	set_want(s);
 }

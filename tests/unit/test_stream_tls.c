@@ -442,7 +442,7 @@ test_late_because_of_us(void **state)
 #define MANY 50
 
 static struct owner many[2 * MANY];
-static unsigned ready, most_in_a_turn;
+static unsigned ready, most_in_a_turn, turns_before_the_first;
 
 static void
 count_ready(void *arg)
@@ -454,10 +454,11 @@ count_ready(void *arg)
 		n += many[i].events[STREAM_READY];
 	if (n - ready > most_in_a_turn)
 		most_in_a_turn = n - ready;
+	turns_before_the_first += n == 0;
 	ready = n;
 }
 
-/* Others have their turns between. */
+/* Others have their turns between, and those that were first are not last. */
 static void
 test_many_hands(void **state)
 {
@@ -466,7 +467,7 @@ test_many_hands(void **state)
 
 	(void)state;
 	memset(many, 0, sizeof(many));
-	ready = most_in_a_turn = 0;
+	ready = most_in_a_turn = turns_before_the_first = 0;
 	for (i = 0; i < MANY; i++) {
 		open_client(client_tls, &many[i]);
 		open_server(server_tls, &many[MANY + i]);
@@ -477,6 +478,7 @@ test_many_hands(void **state)
 		run_ms(1);
 	loop_timer_stop(patience);
 	assert_in_range(most_in_a_turn, 1, 8);
+	assert_in_range(turns_before_the_first, 1, MANY / 8 - 1);
 	loop_hook_remove(loop, &hook);
 	for (i = 0; i < 2 * MANY; i++)
 		stream_close(&many[i].stream, ST_GONE);

@@ -17,7 +17,7 @@
 #include "forward/secret.h"
 
 #define MEMORY_MAX (64 * 1024 * 1024)
-#define BACKLOG 1024
+#define BACKLOG 4096		/* the kernel has a limit of its own */
 #define HEADER_BYTES_MAX (16 * 1024)
 
 struct load {

@@ -209,7 +209,8 @@ class Relay(Process):
     the test is, whose directories it uses, unless a user is given."""
 
     def __init__(self, case, name, upstreams, top="", listen="", spool="",
-                 upstream="", size="256M", scheme="http", user="root"):
+                 upstream="", size="256M", scheme="http", user="root",
+                 before=()):
         self.scheme = scheme
         self.port, self.admin = free_port(), free_port()
         self.directory = case.path("%s.spool" % name)
@@ -228,7 +229,7 @@ class Relay(Process):
                 own = upstream[i] if isinstance(upstream, list) else upstream
                 f.write('upstream up%d {\n\turl = "%s"\n%s\n}\n' %
                         (i, up.url(), own))
-        self.argv = [RELAY, "-f", self.config]
+        self.argv = [*before, RELAY, "-f", self.config]
         self.meant_to_run = True
         super().__init__(case, name, self.argv)
         self.started()

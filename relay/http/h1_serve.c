@@ -26,7 +26,7 @@
 
 #define DISCARD_MAX ((uint64_t)256 << 10)
 #define QUEUE_MAX ((size_t)256 << 10)	/* answers not yet taken by the peer */
-#define REQUESTS_MAX 32			/* of a connection in a turn */
+#define REQUESTS_MAX 4			/* of a connection in a turn; others wait */
 #define HEAD_MAX ((size_t)60 << 10)	/* what a stream keeps, and some less */
 
 enum state { HEAD, BODY, ANSWER, DISCARD };

@@ -8,7 +8,10 @@
  *	begin      headers are asked; the intake is taken
  *	body       pieces are collected, within the memory that all requests share
  *	end        unpacked, scanned, given to commit.c
- *	committed  answered, if the peer is still there; the intake is given back   */
+ *	committed  answered, if the peer is still there; the intake is given back
+ *
+ * A request of an edge that does not wait as it was told is refused, but not at once:
+ * nothing of its connection is read meanwhile, so that it cannot ask without end.  */
 #include "ingest/receive.h"
 
 #include <assert.h>
@@ -16,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,6 +35,7 @@
 /* What a worker keeps for the next requests. */
 #define FREE_MAX 64
 #define KEEP_BODY ((size_t)64 << 10)	/* of each */
+#define HOLD_NS CLOCK_S			/* before who does not wait is answered */
 #define SMALL ((size_t)4 << 20)		/* a batch as bodies usually make it */
 
 /* A decoded body comes to at most so many times its size as a batch: the shortest
@@ -47,6 +52,8 @@ struct terms {
 
 struct intake {
 	struct intake *next;		/* in the free list */
+	TAILQ_ENTRY(intake) held;	/* in the list of those */
+	int64_t held_until;		/* clock_mono; 0: it is not held */
 	struct intake *older, *newer;	/* in the list of all */
 	struct door *door;		/* borrowed */
 	struct http_request *request;	/* NULL: the peer has gone */
@@ -60,6 +67,8 @@ struct intake {
 	struct commit commit;
 };
 
+TAILQ_HEAD(intake_list, intake);
+
 struct door {
 	struct ingest *ingest;		/* borrowed */
 	size_t worker;			/* its number */
@@ -69,6 +78,8 @@ struct door {
 	size_t n_free;
 	struct payload_tools tools;	/* owned */
 	struct shut shut;
+	struct intake_list held;	/* to be refused, the first first */
+	struct loop_timer *hold;	/* owned */
 	uint64_t seed;			/* of Retry-After's jitter */
 };
 
@@ -152,6 +163,9 @@ intake_give(struct intake *in)
 {
 	struct door *d = in->door;
 
+	if (in->held_until)
+		TAILQ_REMOVE(&d->held, in, held);
+	in->held_until = 0;
 	reserve_just(in, 0);
 	in->request = NULL;
 	if (d->n_free >= FREE_MAX) {
@@ -319,17 +333,6 @@ max_bytes_of(const struct ingest_opts *o, const struct edge_policy *p)
 	    p->max_request_bytes : o->max_request_bytes;
 }
 
-/* An edge that was told to wait, and does not. */
-static enum status
-may_send(struct door *d, const struct edge_policy *p, uint64_t name,
-    struct terms *t)
-{
-	if (!p || p->rate == 0)
-		return ST_OK;
-	t->wait_ns = shut_ask(&d->shut, name, loop_now(d->loop));
-	return t->wait_ns ? ST_RATE_LIMIT : ST_OK;
-}
-
 static enum status
 may_begin(const struct door *d, const struct http_request *rq,
     size_t max_bytes, enum payload_proto *proto, enum payload_coding *coding)
@@ -375,6 +378,48 @@ forges_tenant(const struct ingest_opts *o, const struct http_request *rq)
 	return forged;
 }
 
+/* An answer before the commit. */
+static void
+end_early(struct intake *in, enum status st)
+{
+	answer(in, st);
+	intake_give(in);
+}
+
+/* Those whose time has come. */
+static void
+refuse_held(void *arg)
+{
+	struct door *d = arg;
+	int64_t now = loop_now(d->loop);
+	struct intake *in;
+
+	while ((in = TAILQ_FIRST(&d->held)) != NULL && in->held_until <= now) {
+		in->terms.wait_ns -= HOLD_NS;
+		if (in->terms.wait_ns < 1)
+			in->terms.wait_ns = 1;
+		end_early(in, ST_RATE_LIMIT);
+	}
+	if (in)
+		loop_timer_start(d->hold, in->held_until - now);
+}
+
+/* A request of an edge that was told to wait, and does not. */
+static void
+hold_if_shut(struct intake *in)
+{
+	struct door *d = in->door;
+	int64_t now = loop_now(d->loop);
+
+	in->terms.wait_ns = shut_ask(&d->shut, in->name, now);
+	if (in->terms.wait_ns == 0)
+		return;
+	if (TAILQ_EMPTY(&d->held))
+		loop_timer_start(d->hold, HOLD_NS);
+	in->held_until = now + HOLD_NS;
+	TAILQ_INSERT_TAIL(&d->held, in, held);
+}
+
 static enum status
 begin(struct http_request *rq, void *arg)
 {
@@ -389,8 +434,6 @@ begin(struct http_request *rq, void *arg)
 	struct intake *in = NULL;
 	enum status st = may_begin(d, rq, max_bytes, &t.proto, &coding);
 
-	if (st == ST_OK)
-		st = may_send(d, policy, name, &t);
 	if (st == ST_OK) {
 		in = intake_take(d);
 		st = in ? ST_OK : ST_NO_MEMORY;
@@ -415,15 +458,9 @@ begin(struct http_request *rq, void *arg)
 	(void)snprintf(in->commit.edge, sizeof(in->commit.edge), "%s",
 	    http_request_edge(rq));
 	http_request_set_user(rq, in);
+	if (policy && policy->rate)
+		hold_if_shut(in);
 	return ST_OK;
-}
-
-/* An answer before the commit. */
-static void
-end_early(struct intake *in, enum status st)
-{
-	answer(in, st);
-	intake_give(in);
 }
 
 static enum status
@@ -432,6 +469,8 @@ body(struct http_request *rq, struct bytes piece)
 	struct intake *in = http_request_user(rq);
 	enum status st = ST_OK;
 
+	if (in->held_until)
+		return ST_WAIT;
 	/* as it comes: who only declares a large one takes nothing from others */
 	if (!reserve(in, piece.n))
 		st = ST_BUSY;
@@ -508,9 +547,12 @@ end(struct http_request *rq)
 {
 	struct intake *in = http_request_user(rq);
 	struct door *d = in->door;
-	struct batch *b = commit_batch_take(d->ingest->homes, d->worker);
+	struct batch *b;
 	enum status st;
 
+	if (in->held_until)
+		return;
+	b = commit_batch_take(d->ingest->homes, d->worker);
 	in->complete = clock_mono();
 	metric_add(METRIC_REQUEST_BYTES, (int64_t)in->packed.len);
 	metric_add(METRIC_ZSTD_REQUESTS, in->coding == PAYLOAD_ZSTD);
@@ -555,6 +597,19 @@ const struct http_handler receive_handler = { begin, body, end, gone };
 
 /* ---- life ------------------------------------------------------------------------------ */
 
+static enum status
+open_door(struct ingest *g, size_t i, struct loop *l)
+{
+	struct door *d = &g->door[i];
+
+	d->ingest = g;
+	d->worker = i;
+	d->loop = l;
+	d->seed = (le64_get(g->key.secret) + i) | 1;
+	TAILQ_INIT(&d->held);
+	return loop_timer_new(l, refuse_held, d, &d->hold);
+}
+
 enum status
 ingest_new(const struct ingest_opts *opts, struct spool *spool,
     struct loop *const *loops, size_t n, struct ingest **out)
@@ -581,18 +636,13 @@ ingest_new(const struct ingest_opts *opts, struct spool *spool,
 	st = hash_key_init(&g->key);
 	if (st == ST_OK)
 		st = commit_homes_new(&co, spool, loops, n, &g->homes);
-	if (st != ST_OK) {
+	for (i = 0; i < n && st == ST_OK; i++)
+		st = open_door(g, i, loops[i]);
+	if (st != ST_OK)
 		ingest_free(&g);
-		return st;
-	}
-	for (i = 0; i < n; i++) {
-		g->door[i].ingest = g;
-		g->door[i].worker = i;
-		g->door[i].loop = loops[i];
-		g->door[i].seed = (le64_get(g->key.secret) + i) | 1;
-	}
-	*out = g;
-	return ST_OK;
+	else
+		*out = g;
+	return st;
 }
 
 void
@@ -609,6 +659,7 @@ ingest_free(struct ingest **taken)
 		while ((in = g->door[i].newest) != NULL)
 			intake_free(in);
 		payload_tools_fini(&g->door[i].tools);
+		loop_timer_free(&g->door[i].hold);
 	}
 	commit_homes_free(&g->homes);
 	free(g);

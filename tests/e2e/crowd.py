@@ -253,7 +253,8 @@ with rw.Case("all come at once, over TLS") as t:
     n = MANY if rw.SWEEP else 100
     ca = certs.Authority(t.path("ca"), "ca")
     me, site = ca.issue("me", "IP:127.0.0.1"), ca.issue("site")
-    relay = t.relay([], scheme="https", listen="""
+    # the edges have one processor together, and may be slow
+    relay = t.relay([], scheme="https", top="header-timeout = 3m", listen="""
         certificate = "%s"
         key = "%s"
         client-ca = "%s"

@@ -1,11 +1,21 @@
-/* shut.c - a place for each hash; the latest keeps it.
+/* shut.c - a few places for each hash; who may send soonest is forgotten first.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/shut.h"
 
+/* Where it is, or is to be. */
 static struct shut_edge *
 place_of(struct shut *s, uint64_t name)
 {
-	return &s->edge[name % SHUT_SIZE];
+	struct shut_edge *e = s->edge[name % SHUT_SETS], *soonest = e;
+	int i;
+
+	for (i = 0; i < SHUT_WAYS; i++) {
+		if (e[i].name == name)
+			return &e[i];
+		if (e[i].until < soonest->until)
+			soonest = &e[i];
+	}
+	return soonest;
 }
 
 void

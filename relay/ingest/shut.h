@@ -10,7 +10,8 @@
 
 #include <stdint.h>
 
-#define SHUT_SIZE 512
+#define SHUT_SETS 256
+#define SHUT_WAYS 4
 
 struct shut_edge {
 	uint64_t name;			/* its keyed hash */
@@ -20,7 +21,7 @@ struct shut_edge {
 
 /* Zeroed at first. */
 struct shut {
-	struct shut_edge edge[SHUT_SIZE];
+	struct shut_edge edge[SHUT_SETS][SHUT_WAYS];
 };
 
 /* It may send again at `until`. */

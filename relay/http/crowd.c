@@ -10,13 +10,14 @@
 #include <sys/queue.h>
 
 #include "base/hash.h"
+#include "io/network.h"
 
 #define BUCKETS_MIN 64
 #define BUCKETS_MAX 65536
 
 struct crowd_place {
 	LIST_ENTRY(crowd_place) link;
-	uint8_t network[8];		/* of IPv6; or 0, 0, 0, 0 and one of IPv4 */
+	uint8_t site[NETWORK_SITE_SIZE];
 	size_t n;			/* connections, not 0 */
 };
 
@@ -66,45 +67,19 @@ crowd_free(struct crowd **at)
 	free(c);
 }
 
-/* False: it has none.  A network of IPv6 does not begin with four zero bytes where
- * anybody is routed to. */
-static bool
-network_of(const struct loop_addr *from, uint8_t out[8])
-{
-	struct sockaddr_in6 v6;
-	struct sockaddr_in v4;
-
-	memset(out, 0, 8);
-	switch (from->ss.ss_family) {
-	case AF_INET:
-		memcpy(&v4, &from->ss, sizeof(v4));
-		memcpy(out + 4, &v4.sin_addr, 4);
-		return true;
-	case AF_INET6:
-		memcpy(&v6, &from->ss, sizeof(v6));
-		if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
-			memcpy(out + 4, &v6.sin6_addr.s6_addr[12], 4);
-		else
-			memcpy(out, &v6.sin6_addr, 8);
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Under the lock; NULL: out of memory. */
 static struct crowd_place *
-place_of(struct crowd *c, const uint8_t network[8], size_t bucket)
+place_of(struct crowd *c, const uint8_t site[NETWORK_SITE_SIZE], size_t bucket)
 {
 	struct crowd_place *p;
 
 	LIST_FOREACH(p, &c->bucket[bucket], link)
-		if (memcmp(p->network, network, sizeof(p->network)) == 0)
+		if (memcmp(p->site, site, sizeof(p->site)) == 0)
 			return p;
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
-	memcpy(p->network, network, sizeof(p->network));
+	memcpy(p->site, site, sizeof(p->site));
 	LIST_INSERT_HEAD(&c->bucket[bucket], p, link);
 	return p;
 }
@@ -115,16 +90,17 @@ crowd_enter(struct crowd *c, const struct loop_addr *from,
 {
 	struct crowd_place *p;
 	enum status st = ST_OK;
-	uint8_t network[8];
+	uint8_t site[NETWORK_SITE_SIZE];
 	size_t bucket;
 
 	*out = NULL;
-	if (!network_of(from, network))
+	if (from->ss.ss_family == AF_UNIX)
 		return ST_OK;
-	bucket = hash64(&c->key, network, sizeof(network)) &
+	network_site(from, site);
+	bucket = hash64(&c->key, site, sizeof(site)) &
 	    (c->n_buckets - 1);
 	pthread_mutex_lock(&c->lock);
-	p = place_of(c, network, bucket);
+	p = place_of(c, site, bucket);
 	if (!p)
 		st = ST_NO_MEMORY;
 	else if (p->n >= c->per_address)

@@ -10,7 +10,8 @@
  *	      └─────────────┴──────────┴── answered early: what still comes
  *	                                   is thrown away, RST_STREAM(NO_ERROR)
  *
- *	BODY     its handler is given pieces, each within body_timeout
+ *	BODY     its handler is given pieces, each within body_timeout, and all of them
+ *	         at body_rate
  *	WAITING  the handler wants no more for now: what comes is held, and no
  *	         window is given for it
  *	ANSWER   it is complete; its handler has yet to answer
@@ -60,10 +61,13 @@ enum state { OPEN, NOTICED, LAST, BYE };
 struct asked {
 	struct http_request request;
 	size_t head_bytes;		/* behind it, for the request */
-	TAILQ_ENTRY(asked) link, timed;
-	int64_t due;			/* 0: not among the timed */
+	TAILQ_ENTRY(asked) link;
+	int64_t due;			/* the peer's time is over; 0: it is not its turn */
+	int64_t begun;			/* later by the time that we paused */
+	int64_t paused_at;
 	int32_t id;			/* of the stream */
 	enum status why;		/* we reset it, ST_OK: we did not */
+	bool expects;			/* 100-continue, not yet said */
 	bool complete;			/* all of it has come */
 	bool resumed;			/* the handler is ready for what is held */
 	uint64_t received;		/* of the body */
@@ -76,7 +80,6 @@ TAILQ_HEAD(asked_list, asked);
 struct session {
 	nghttp2_session *h2;		/* owned */
 	struct asked_list asked;	/* owned: all that are open */
-	struct asked_list timed;	/* those with a time, the first first */
 	struct h2_head *head;		/* owned: the block that comes; NULL: none */
 	int32_t head_id;		/* its stream */
 	unsigned head_pieces;		/* its frames, the first not counted */
@@ -110,22 +113,17 @@ count_refused(const struct http_conn *c, enum status why)
 /* ---- time ---------------------------------------------------------------------- */
 
 static void
-stop_time(struct session *s, struct asked *a)
+await_body(struct http_conn *c, struct asked *a)
 {
-	if (a->due)
-		TAILQ_REMOVE(&s->timed, a, timed);
-	a->due = 0;
+	a->due = conn_body_deadline(c, a->begun, a->received);
 }
 
-/* All have the same time: the list is in order. */
+/* The handler wants no more for now: that is our time, not the peer's. */
 static void
-start_time(struct http_conn *c, struct asked *a)
+pause_body(struct http_conn *c, struct asked *a)
 {
-	struct session *s = c->session;
-
-	stop_time(s, a);
-	a->due = now_of(c) + conn_opts(c)->body_timeout_ns;
-	TAILQ_INSERT_TAIL(&s->timed, a, timed);
+	a->due = 0;
+	a->paused_at = now_of(c);
 }
 
 /* The time that the peer has for what it does on the connection; 0: any. */
@@ -150,11 +148,12 @@ static void
 set_deadline(struct http_conn *c)
 {
 	const struct session *s = c->session;
-	const struct asked *first = TAILQ_FIRST(&s->timed);
 	int64_t at = time_of_conn(c);
+	const struct asked *a;
 
-	if (first && (at == 0 || first->due < at))
-		at = first->due;
+	TAILQ_FOREACH(a, &s->asked, link)
+		if (a->due && (at == 0 || a->due < at))
+			at = a->due;
 	stream_deadline(c->stream, at);
 }
 
@@ -163,7 +162,6 @@ set_deadline(struct http_conn *c)
 static void
 free_asked(struct session *s, struct asked *a)
 {
-	stop_time(s, a);
 	TAILQ_REMOVE(&s->asked, a, link);
 	s->head_bytes -= a->head_bytes;
 	buf_fini(&a->held);
@@ -227,7 +225,7 @@ reset(struct http_conn *c, struct asked *a, uint32_t code, enum status why)
 {
 	struct session *s = c->session;
 
-	stop_time(s, a);
+	a->due = 0;
 	a->why = why;
 	(void)nghttp2_submit_rst_stream(s->h2, NGHTTP2_FLAG_NONE, a->id, code);
 }
@@ -248,19 +246,19 @@ is_waiting(const struct asked *a)
 }
 
 static void
-tell_end(struct http_conn *c, struct asked *a)
+tell_end(struct asked *a)
 {
-	stop_time(c->session, a);
+	a->due = 0;
 	request_end(&a->request);
 }
 
 /* All of it has come. */
 static void
-complete(struct http_conn *c, struct asked *a)
+complete(struct asked *a)
 {
 	a->complete = true;
 	if (!a->request.answered && !is_waiting(a))
-		tell_end(c, a);
+		tell_end(a);
 }
 
 /* Answered by the protocol itself. */
@@ -292,9 +290,30 @@ give_piece(struct http_conn *c, struct asked *a, struct bytes piece)
 		return;
 	give_window(c, a, piece.n);
 	if (a->request.waiting)
-		stop_time(c->session, a);
+		pause_body(c, a);
 	else if (!a->request.answered)
-		start_time(c, a);
+		await_body(c, a);
+}
+
+static void
+say_continue(struct session *s, int32_t id)
+{
+	uint8_t name[] = ":status", value[] = "100";
+	nghttp2_nv nv = { name, value, sizeof(name) - 1, sizeof(value) - 1,
+		NGHTTP2_NV_FLAG_NONE };
+
+	(void)nghttp2_submit_headers(s->h2, NGHTTP2_FLAG_NONE, id, NULL, &nv, 1,
+	    NULL);
+}
+
+/* Its body is wanted. */
+static void
+invite(struct http_conn *c, struct asked *a)
+{
+	if (a->expects && a->received == 0)
+		say_continue(c->session, a->id);
+	a->expects = false;
+	await_body(c, a);
 }
 
 /* What came for a handler that is ready again. */
@@ -304,14 +323,15 @@ give_held(struct http_conn *c, struct asked *a)
 	struct buf held = a->held;
 
 	buf_init(&a->held, held.limit);
+	a->begun += now_of(c) - a->paused_at;
 	if (held.len)
 		give_piece(c, a, buf_bytes(&held));
 	else if (!a->complete)
-		start_time(c, a);
+		invite(c, a);
 	buf_fini(&held);
 	if (!c->dead && a->complete && !a->request.waiting &&
 	    !a->request.answered)
-		tell_end(c, a);
+		tell_end(a);
 }
 
 static void
@@ -389,29 +409,17 @@ on_invalid_header(nghttp2_session *h2, const nghttp2_frame *frame,
 }
 
 static void
-say_continue(struct session *s, int32_t id)
-{
-	uint8_t name[] = ":status", value[] = "100";
-	nghttp2_nv nv = { name, value, sizeof(name) - 1, sizeof(value) - 1,
-		NGHTTP2_NV_FLAG_NONE };
-
-	(void)nghttp2_submit_headers(s->h2, NGHTTP2_FLAG_NONE, id, NULL, &nv, 1,
-	    NULL);
-}
-
-static void
-begin(struct http_conn *c, struct asked *a, bool expects)
+begin(struct http_conn *c, struct asked *a)
 {
 	request_begin(&a->request);
 	if (c->dead || a->request.answered)
 		return;
-	if (a->complete) {
-		tell_end(c, a);
-		return;
-	}
-	if (expects)
-		say_continue(c->session, a->id);
-	start_time(c, a);
+	if (a->request.waiting)
+		pause_body(c, a);
+	else if (a->complete)
+		tell_end(a);
+	else
+		invite(c, a);
 }
 
 static int
@@ -420,7 +428,6 @@ take_request(struct http_conn *c, bool ended)
 	struct session *s = c->session;
 	size_t bytes = h2_head_size(s->head);
 	struct asked *a;
-	bool expects = false;
 	enum status st;
 
 	/* compressed, they may have cost the peer next to nothing */
@@ -434,17 +441,17 @@ take_request(struct http_conn *c, bool ended)
 		return stop(s, NGHTTP2_INTERNAL_ERROR);
 	s->head_bytes += bytes;
 	*a = (struct asked){ .id = s->head_id, .request.conn = c,
-		.head_bytes = bytes, .complete = ended };
+		.head_bytes = bytes, .complete = ended, .begun = now_of(c) };
 	buf_init(&a->held, STREAM_WINDOW);
 	TAILQ_INSERT_TAIL(&s->asked, a, link);
 	s->begun++;
 	(void)nghttp2_session_set_stream_user_data(s->h2, a->id, a);
-	st = h2_head_read(s->head, a + 1, &a->request, &expects);
+	st = h2_head_read(s->head, a + 1, &a->request, &a->expects);
 	h2_head_free(&s->head);
 	if (ended)
 		a->request.length = 0;
 	if (st == ST_OK)
-		begin(c, a, expects);
+		begin(c, a);
 	else
 		refuse(c, a, st);
 	return 0;
@@ -531,12 +538,12 @@ on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 		if (!h2_head_trailers(s->head))
 			rc = take_request(c, ended);
 		else if (ended && a)
-			complete(c, a);
+			complete(a);
 		h2_head_free(&s->head);
 		break;
 	case NGHTTP2_DATA:
 		if (ended && a)
-			complete(c, a);
+			complete(a);
 		break;
 	case NGHTTP2_RST_STREAM:
 		on_reset(c, a);
@@ -676,7 +683,7 @@ h2_respond(struct http_request *r, struct http_response *response)
 		    response->headers.list[i].value);
 	bare = bare || !a->answer || a->answer->len == 0 ||
 	    bytes_eq(r->method, BYTES_LIT("HEAD"));
-	start_time(c, a);
+	a->due = now_of(c) + conn_opts(c)->body_timeout_ns;
 	if (nghttp2_submit_response(s->h2, a->id, nv, n, bare ? NULL : &body))
 		conn_end(c, ST_NO_MEMORY);
 	else if (!s->driving)
@@ -890,7 +897,6 @@ h2_open(struct http_conn *c)
 		return false;
 	c->session = s;
 	TAILQ_INIT(&s->asked);
-	TAILQ_INIT(&s->timed);
 	s->since = now_of(c);
 	bucket_set(&s->tokens, TOKENS, s->since);
 	ok = nghttp2_session_callbacks_new(&on) == 0 &&
@@ -915,8 +921,9 @@ reset_slow(struct http_conn *c)
 	struct session *s = c->session;
 	struct asked *a;
 
-	while ((a = TAILQ_FIRST(&s->timed)) != NULL && a->due <= now_of(c))
-		reset(c, a, NGHTTP2_CANCEL, ST_SLOW);
+	TAILQ_FOREACH(a, &s->asked, link)
+		if (a->due && a->due <= now_of(c))
+			reset(c, a, NGHTTP2_CANCEL, ST_SLOW);
 }
 
 /* Its time is over: not just idle, or told of the end. */

@@ -1288,7 +1288,8 @@ too_many_series_of_its_own(void **state)
 			put_field(&raw, 1, buf_bytes(&series));
 			buf_fini(&series);
 		}
-		assert_int_equal(payload_pack(buf_bytes(&raw), &packed), ST_OK);
+		assert_int_equal(payload_pack(NULL, PAYLOAD_SNAPPY,
+		    buf_bytes(&raw), &packed), ST_OK);
 		e = post_copy(buf_bytes(&packed));
 		buf_fini(&raw);
 		buf_fini(&packed);

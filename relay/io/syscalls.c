@@ -122,6 +122,22 @@ add(struct filter *f, uint32_t action, const char *name, unsigned n,
 		f->rc = seccomp_rule_add_array(f->ctx, action, nr, n, cmp);
 }
 
+/* The argument of this number, of 32 bits. */
+static struct scmp_arg_cmp
+equals(unsigned arg, uint32_t value)
+{
+	return (struct scmp_arg_cmp){ .arg = arg, .op = SCMP_CMP_EQ,
+		.datum_a = value };
+}
+
+/* Of those in the mask it has these and no others. */
+static struct scmp_arg_cmp
+has_bits(unsigned arg, uint64_t mask, uint64_t bits)
+{
+	return (struct scmp_arg_cmp){ .arg = arg, .op = SCMP_CMP_MASKED_EQ,
+		.datum_a = mask, .datum_b = bits };
+}
+
 static void
 allow_if(struct filter *f, const char *name, struct scmp_arg_cmp cmp)
 {
@@ -133,14 +149,14 @@ static void
 allow_sockets(struct filter *f)
 {
 	const struct scmp_arg_cmp routes[] = {
-		SCMP_A0_32(SCMP_CMP_EQ, AF_NETLINK),
-		SCMP_A2_32(SCMP_CMP_EQ, NETLINK_ROUTE),
+		equals(0, AF_NETLINK),
+		equals(2, NETLINK_ROUTE),
 	};
 
-	allow_if(f, "socket", SCMP_A0_32(SCMP_CMP_EQ, AF_INET));
-	allow_if(f, "socket", SCMP_A0_32(SCMP_CMP_EQ, AF_INET6));
-	allow_if(f, "socket", SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
-	allow_if(f, "socketpair", SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+	allow_if(f, "socket", equals(0, AF_INET));
+	allow_if(f, "socket", equals(0, AF_INET6));
+	allow_if(f, "socket", equals(0, AF_UNIX));
+	allow_if(f, "socketpair", equals(0, AF_UNIX));
 	add(f, SCMP_ACT_ALLOW, "socket", COUNT(routes), routes);
 }
 
@@ -151,13 +167,13 @@ allow_threads(struct filter *f)
 	pid_t me = getpid();
 	unsigned flags = seccomp_arch_native() == SCMP_ARCH_S390X;
 
-	allow_if(f, "clone", SCMP_CMP64(flags, SCMP_CMP_MASKED_EQ, CLONE_THREAD,
+	allow_if(f, "clone", has_bits(flags, CLONE_THREAD,
 	    CLONE_THREAD));
-	allow_if(f, "kill", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)me));
-	allow_if(f, "tgkill", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)me));
-	allow_if(f, "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0));
+	allow_if(f, "kill", equals(0, (uint32_t)me));
+	allow_if(f, "tgkill", equals(0, (uint32_t)me));
+	allow_if(f, "prlimit64", equals(0, 0));
 	/* of the thread that calls it: passwords are hashed at a low one */
-	allow_if(f, "setpriority", SCMP_A1_32(SCMP_CMP_EQ, 0));
+	allow_if(f, "setpriority", equals(1, 0));
 	add(f, SCMP_ACT_ALLOW, "clone3", 0, NULL);
 }
 
@@ -171,13 +187,11 @@ allow_memory(struct filter *f)
 	size_t i;
 
 	for (i = 0; i < COUNT(mmaps); i++) {
-		allow_if(f, mmaps[i], SCMP_A2_64(SCMP_CMP_MASKED_EQ, both, 0));
-		allow_if(f, mmaps[i], SCMP_A2_64(SCMP_CMP_MASKED_EQ, both,
-		    PROT_WRITE));
-		allow_if(f, mmaps[i], SCMP_A2_64(SCMP_CMP_MASKED_EQ, both,
-		    PROT_EXEC));
+		allow_if(f, mmaps[i], has_bits(2, both, 0));
+		allow_if(f, mmaps[i], has_bits(2, both, PROT_WRITE));
+		allow_if(f, mmaps[i], has_bits(2, both, PROT_EXEC));
 	}
-	allow_if(f, "mprotect", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	allow_if(f, "mprotect", has_bits(2, PROT_EXEC, 0));
 }
 
 /* A filter sees no flags of clone3.  Without it libc takes clone, but tries again for each
@@ -198,11 +212,9 @@ permit(struct filter *f)
 	for (i = 0; i < COUNT(fatal); i++)
 		add(f, SCMP_ACT_KILL_PROCESS, fatal[i], 0, NULL);
 	for (i = 0; i < COUNT(ioctls); i++)
-		allow_if(f, "ioctl", SCMP_A1_32(SCMP_CMP_EQ,
-		    (uint32_t)ioctls[i]));
+		allow_if(f, "ioctl", equals(1, (uint32_t)ioctls[i]));
 	for (i = 0; i < COUNT(prctls); i++)
-		allow_if(f, "prctl", SCMP_A0_32(SCMP_CMP_EQ,
-		    (uint32_t)prctls[i]));
+		allow_if(f, "prctl", equals(0, (uint32_t)prctls[i]));
 	allow_sockets(f);
 	allow_threads(f);
 	allow_memory(f);

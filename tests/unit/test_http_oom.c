@@ -183,17 +183,17 @@ test_each_allocation(void **state)
 
 /* Those of ours: OpenSSL has its own. */
 static void
-test_each_allocation_of_tls(void **state)
+each_allocation_over(const char *alpn)
 {
-	static char path[] = "/tmp/test_http_oom.XXXXXX";
-	static const char *const file[] = { path };
+	char path[] = "/tmp/test_http_oom.XXXXXX";
+	const char *const file[] = { path };
 	struct tls_server_opts so = {
 		.common = { .name = "a", .certificate = file,
-			.n_certificates = 1, .ca = "", .alpn = "http/1.1" },
+			.n_certificates = 1, .ca = "", .alpn = alpn },
 		.crl = "",
 	};
 	struct tls_client_opts co = {
-		.common = { .name = "b", .ca = path, .alpn = "http/1.1" },
+		.common = { .name = "b", .ca = path, .alpn = alpn },
 		.server_name = "127.0.0.1",
 	};
 	struct cert *c = cert_new(NULL, &(struct cert_opts){ .cn = "c",
@@ -203,7 +203,6 @@ test_each_allocation_of_tls(void **state)
 	int fd = mkstemp(path);
 	long n;
 
-	(void)state;
 	assert_int_not_equal(fd, -1);
 	(void)close(fd);
 	cert_write(c, path);
@@ -224,6 +223,20 @@ test_each_allocation_of_tls(void **state)
 	tls_free(&server_tls);
 	cert_free(&c);
 	(void)unlink(path);
+}
+
+static void
+test_each_allocation_of_tls(void **state)
+{
+	(void)state;
+	each_allocation_over("http/1.1");
+}
+
+static void
+test_each_allocation_of_tls_with_http2(void **state)
+{
+	(void)state;
+	each_allocation_over("h2");
 }
 
 /* ---- HTTP/2 ------------------------------------------------------------------------- */
@@ -346,6 +359,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation),
 		cmocka_unit_test(test_each_allocation_of_tls),
+		cmocka_unit_test(test_each_allocation_of_tls_with_http2),
 		cmocka_unit_test(test_each_allocation_of_http2),
 		cmocka_unit_test(test_making),
 	};

@@ -57,7 +57,7 @@ with rw.Case("what there is to see") as t:
     t.delivered(sink, sent["acked"], relay)
     status, said, _ = relay.ctl("edges")
     rows = [l.split() for l in said.splitlines()[1:]]
-    t.equal(sorted(r[1:] for r in rows), [["1000", "2000", "0"]] * 3,
+    t.equal(sorted(r[1:] for r in rows), [["1000", "2000", "0", "0"]] * 3,
             "each edge, its series and samples")
     status, said, _ = relay.ctl("status")
     t.check(status == 0 and said.startswith("rwrelay ") and "up0" in said,

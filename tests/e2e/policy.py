@@ -145,10 +145,10 @@ with rw.Case("tenants by edge", dumps=True) as t:
 
 with rw.Case("mistakes are told with their place") as t:
     for text, message in (
-            ("relabel { regex = '(' }", "relabel: directive regex: value (: "
-             "an expression is not well formed"),
+            ("relabel { regex = '(' }", 'relabel "site-*": directive regex: '
+             "value (: an expression is not well formed"),
             ("relabel { action = hashmod target-label = a }",
-             "relabel: hashmod needs a modulus"),
+             'relabel "site-*": hashmod needs a modulus'),
             ('set-labels = { "a=$2" }', 'edge "site-*": directive set-labels: '
              "$1 is what the first"),
             ('tenant = "$2"', 'edge "site-*": directive tenant: $1 is what')):

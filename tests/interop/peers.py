@@ -4,6 +4,7 @@
 # prom2       Prometheus 2, as the system has it: remote write 1.0
 # prom3       Prometheus 3: 1.0 and 2.0
 # vmagent, victoria   VictoriaMetrics: 1.0, and a protocol of its own between them
+# nginx, tinyproxy    what stands between them and the relay, or behind it
 
 import os
 import re
@@ -16,6 +17,12 @@ V1 = "prometheus.WriteRequest"
 V2 = "io.prometheus.write.v2.Request"
 
 
+def nginx_module(program, name):
+    """Where Debian has it, seen from the program."""
+    path = os.path.join(os.path.dirname(program or ""), "../lib/nginx/modules", name)
+    return path if os.path.exists(path) else None
+
+
 class Programs:
     """Where they are; `missing` names those that are not."""
 
@@ -26,6 +33,9 @@ class Programs:
         self.prom3 = found("prometheus")
         self.vmagent = found("vmagent")
         self.victoria = found("victoria-metrics")
+        self.nginx = shutil.which("nginx")
+        self.nginx_stream = nginx_module(self.nginx, "ngx_stream_module.so")
+        self.tinyproxy = shutil.which("tinyproxy")
 
     def missing(self):
         return sorted(name for name, path in vars(self).items() if not path)
@@ -44,16 +54,17 @@ class Programs:
 class Store:
     """A receiver: url to write to, base for its API."""
 
-    def __init__(self, stage, name, kind, argv, port, ready):
+    def __init__(self, stage, name, kind, argv, port, ready, scheme="http"):
         self.name = name
         self.kind = kind
         self.port = port
-        self.base = "http://127.0.0.1:%d" % port
+        self.base = "%s://127.0.0.1:%d" % (scheme, port)
         self.url = self.base + "/api/v1/write"
         self.process = stage.run(name, argv, self.base + ready)
 
 
-def prometheus_store(stage, programs, name, kind, port):
+def prometheus_store(stage, programs, name, kind, port, web=None):
+    """web: a file with what --web.config.file takes; it is https then."""
     config = stage.write(name + ".yml", "global: { scrape_interval: 1h }\n")
     argv = [getattr(programs, kind), "--config.file=" + config,
             "--web.listen-address=127.0.0.1:%d" % port,
@@ -63,14 +74,17 @@ def prometheus_store(stage, programs, name, kind, port):
     if kind == "prom3":
         argv += ["--web.remote-write-receiver.accepted-protobuf-messages=" + m
                  for m in (V1, V2)]
-    return Store(stage, name, kind, argv, port, "/-/ready")
+    if web:
+        argv.append("--web.config.file=" + web)
+    return Store(stage, name, kind, argv, port, "/-/ready", "https" if web else "http")
 
 
-def victoria_store(stage, programs, name, kind, port):
+def victoria_store(stage, programs, name, kind, port, more=()):
+    """more: for https"""
     argv = [programs.victoria, "-httpListenAddr=127.0.0.1:%d" % port,
             "-storageDataPath=" + stage.path(name), "-loggerLevel=WARN",
-            "-memory.allowedBytes=128MB", "-inmemoryDataFlushInterval=1s"]
-    return Store(stage, name, kind, argv, port, "/health")
+            "-memory.allowedBytes=128MB", "-inmemoryDataFlushInterval=1s", *more]
+    return Store(stage, name, kind, argv, port, "/health", "https" if more else "http")
 
 
 def store(stage, programs, name, kind, port=None):
@@ -132,14 +146,14 @@ class Sender:
 
 
 def prometheus_sender(stage, programs, name, version, exposition, targets, agent=True):
-    """targets: [(name, url, protocol)]"""
+    """targets: [(name, url, protocol[, lines of its remote_write section])]"""
     port = stage.port()
-    custom = any(protocol == "2.0" for _, _, protocol in targets)
+    custom = any(target[2] == "2.0" for target in targets)
     text = scrapes("agent%d" % version, exposition, custom).replace(
         "global:\n", "global:\n  external_labels: { sender: %s }\n" % name)
     text += "remote_write:\n"
-    for target, url, protocol in targets:
-        text += REMOTE % {"name": target, "url": url}
+    for target, url, protocol, *more in targets:
+        text += REMOTE % {"name": target, "url": url} + "".join(more)
         if version == 3:
             text += "    protobuf_message: %s\n" % (V2 if protocol == "2.0" else V1)
         if custom and protocol != "2.0":
@@ -162,15 +176,15 @@ def prometheus_sender(stage, programs, name, version, exposition, targets, agent
     return Sender(stage, name, argv, port)
 
 
-def vmagent_sender(stage, programs, name, exposition, targets):
+def vmagent_sender(stage, programs, name, exposition, targets, more=()):
     port = stage.port()
     argv = [programs.vmagent, "-httpListenAddr=127.0.0.1:%d" % port,
             "-promscrape.config=" + stage.write(
                 name + ".yml", scrapes("vmagent", exposition)),
             "-remoteWrite.tmpDataPath=" + stage.path(name),
             "-remoteWrite.label=sender=" + name, "-loggerLevel=WARN",
-            "-memory.allowedBytes=128MB"]
-    for _, url, _ in targets:
+            "-memory.allowedBytes=128MB", *more]
+    for _, url, *_ in targets:
         # one queue: with more, vmagent itself sends a series out of order
         argv += ["-remoteWrite.url=" + url, "-remoteWrite.queues=1"]
     return Sender(stage, name, argv, port)
@@ -194,9 +208,11 @@ def agent(stage, programs, name, exposition, targets):
 # The relay
 
 class Relay:
-    def __init__(self, stage, programs, name, upstreams):
-        """upstreams: [(name, url, protocol)]; zstd: in whichever, compressed so"""
+    def __init__(self, stage, programs, name, upstreams, more=""):
+        """upstreams: [(name, url, protocol[, more directives])]; zstd: in whichever,
+        compressed so; more: sections"""
         self.stage = stage
+        self.more = more
         self.name = name
         self.port, self.admin = stage.port(), stage.port()
         self.url = "http://127.0.0.1:%d/api/v1/write" % self.port
@@ -222,20 +238,21 @@ spool {
 	size = "1G"
 }
 """ % (self.port, self.admin, self.stage.path(self.name))
-        for upstream, url, protocol in upstreams:
-            text += 'upstream %s {\n\turl = "%s"\n\t%s\n}\n' % (
+        for upstream, url, protocol, *more in upstreams:
+            text += 'upstream %s {\n\turl = "%s"\n\t%s\n%s}\n' % (
                 upstream, url, "compression = zstd" if protocol == "zstd" else
-                "protocol = " + protocol)
+                "protocol = " + protocol, "".join(more))
+        text += self.more
         return self.stage.write(self.name + ".conf", text)
 
-    def metrics(self):
-        """{name: {upstream, or else "": sum}}"""
+    def metrics(self, label="upstream"):
+        """{name: {upstream (or what the label says), or else "": sum}}"""
         out = {}
         for line in scene.get(self.base + "/metrics").decode().splitlines():
             match = re.match(r'(\w+)(?:\{(.*)\})? (\S+)$', line)
             if not match:
                 continue
-            upstream = re.search(r'upstream="([^"]*)"', match[2] or "")
+            upstream = re.search(label + r'="([^"]*)"', match[2] or "")
             of_name = out.setdefault(match[1], {})
             key = upstream[1] if upstream else ""
             of_name[key] = of_name.get(key, 0) + float(match[3])

@@ -16,6 +16,7 @@ import scene
 import wire
 
 STALE = 0x7ff0000000000002
+ORDINARY_NAN = 0x7ff8000000000001
 NATIVE = ("it_native", "it_native_float", "it_native_gauge")
 
 Histogram = collections.namedtuple(
@@ -231,3 +232,17 @@ def differences(expected, got):
                 note("values differ", "%s: %s, should be %s" % (
                     where, value_shown(here[timestamp]), value_shown(there[timestamp])))
     return ["%d %s, as %s" % (len(texts), kind, min(texts)) for kind, texts in kinds.items()]
+
+
+def covered(reference, parts):
+    """What of the reference is in none of the parts. Only when, not what, for
+    stores of another kind; and only what all kinds keep."""
+    missing = []
+    for labels, points in reference.items():
+        if ("kind", "longest") in labels:
+            continue
+        for timestamp, what in points.items():
+            if isinstance(what, int) and what != ORDINARY_NAN and not any(
+                    timestamp in part.get(labels, ()) for part in parts):
+                missing.append("%s at %d" % (shown(labels), timestamp))
+    return ["%d samples missing, as %s" % (len(missing), min(missing))] if missing else []

@@ -1,12 +1,14 @@
 # scene.py - processes, ports and files of one run, all gone when it ends
 # SPDX-License-Identifier: Apache-2.0
 
+import base64
 import ctypes
 import os
 import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,24 @@ def die_with_parent():
 def get(url, timeout=20):
     with urllib.request.urlopen(url, timeout=timeout) as answer:
         return answer.read()
+
+
+class Shown(urllib.request.BaseHandler):
+    """A name and a password, at once, to whoever has a certificate."""
+
+    def __init__(self, user, password):
+        self.header = "Basic " + base64.b64encode(
+            ("%s:%s" % (user, password)).encode()).decode()
+
+    def https_request(self, request):
+        request.add_unredirected_header("Authorization", self.header)
+        return request
+
+
+def trust(ca, user, password):
+    urllib.request.install_opener(urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca)),
+        Shown(user, password)))
 
 
 def query(url, **parameters):

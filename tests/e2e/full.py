@@ -36,8 +36,9 @@ with rw.Case("spool full while the upstream is away") as t:
     relay = t.relay([sink], size="%dM" % SIZE, top="retry-after = 1s",
                     spool="\tsegment-size = 1M",
                     upstream=rw.TIMEOUT + "\tread-ahead = 50k")
-    load = t.load(relay, "--edges", 4, "--series", 200000, "--protocol", "2.0",
-                  "--kinds", "stale,exemplar", "--max-backoff", 1)
+    load = t.load(relay, "--edges", 4, "--series", 20000, "--protocol", "2.0",
+                  "--samples-per-request", 200,
+                  "--kinds", "stale,exemplar,bulky", "--max-backoff", 1)
     full = rw.wait_for(lambda: attempt(relay)[0] == 503, 120, 0.2)
     t.check(full, "refuses when the spool is full")
     status, headers = attempt(relay)

@@ -25,13 +25,14 @@ def dropped(relay):
     return relay.metric("rwrelay_spool_dropped_segments_total")
 
 
-def case(title, reason, gone, series, *args, **options):
+def case(title, reason, gone, series, *args, kinds="", ahead=READ_AHEAD,
+         **options):
     with rw.Case(title) as t:
         sink = t.sink(faults="down")
-        relay = t.relay([sink], upstream=rw.TIMEOUT + "\tread-ahead = %d" %
-                        READ_AHEAD, **options)
+        relay = t.relay([sink], upstream=rw.TIMEOUT + "\tread-ahead = %d\n"
+                        "\tmax-samples = %d" % (ahead, ahead / 2), **options)
         load = t.load(relay, "--edges", 3, "--series", series, "--kinds",
-                      "histogram,exemplar", "--max-backoff", 1, *args)
+                      "histogram,exemplar" + kinds, "--max-backoff", 1, *args)
         t.check(rw.wait_for(lambda: gone(relay), 120, 0.2),
                 "something is removed")
         load.signal(15)
@@ -45,7 +46,7 @@ def case(title, reason, gone, series, *args, **options):
         arrived = sink.unique() + sink.summary()["exemplars"]
         acked = sent["acked"] + sent["exemplars"]
         # what was on its way when its segment went is a gap, and may arrive
-        most = (1 + dropped(relay) - before) * (READ_AHEAD + 4000)
+        most = (1 + dropped(relay) - before) * (ahead + 4000)
         t.check(lost > 0 and 0 <= arrived + lost - acked <= most,
                 "%d arrived, %d are in the ledger, of %d" %
                 (arrived, lost, acked))
@@ -65,10 +66,9 @@ def case(title, reason, gone, series, *args, **options):
         t.equal(relay.metric("rwrelay_spool_gaps"), len(lines), "and known")
 
 
-# so many series that most of a segment is their descriptions: it is soon full
 case("the oldest goes when the spool is full", "spool-full",
-     lambda r: dropped(r) >= 6, 200000,
-     size="4M" if rw.SANITIZED else "16M",
+     lambda r: dropped(r) >= 6, 20000, "--samples-per-request", 20,
+     kinds=",bulky", ahead=2000, size="4M" if rw.SANITIZED else "16M",
      spool="\tsegment-size = 1M\n\twhen-full = drop-oldest")
 case("what is too old goes", "expired",
      lambda r: dropped(r) >= 2, 20000, "--rate", 20000, spool="\tmax-age = 8s")

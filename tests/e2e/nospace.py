@@ -96,8 +96,9 @@ def start(t, disk, faults="ok"):
     relay = t.relay([sink], size="1G", top="retry-after = 1s",
                     spool="\tsegment-size = 1M",
                     upstream="\ttimeout = 2s\n\tread-ahead = 50k")
-    load = t.load(relay, "--edges", 4, "--series", 50000, "--protocol", "2.0",
-                  "--kinds", "stale,exemplar", "--max-backoff", 1)
+    load = t.load(relay, "--edges", 4, "--series", 20000, "--protocol", "2.0",
+                  "--samples-per-request", 200,
+                  "--kinds", "stale,exemplar,bulky", "--max-backoff", 1)
     return sink, relay, load
 
 

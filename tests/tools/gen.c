@@ -48,6 +48,7 @@ static const struct {
 	{ "float", 0 }, { "stale", GEN_STALE }, { "histogram", GEN_HISTOGRAM },
 	{ "exemplar", GEN_EXEMPLAR }, { "metadata", GEN_METADATA },
 	{ "start", GEN_START }, { "custom", GEN_CUSTOM },
+	{ "bulky", GEN_BULKY },
 };
 
 bool
@@ -139,6 +140,29 @@ add(struct wire_label *l, const char *name, char *at, int len)
 	return at + len;
 }
 
+static uint64_t
+mix(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	x ^= x >> 27;
+	x *= UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+/* Sixteen digits of it at a time. */
+static int
+bulk(char *at, uint64_t x)
+{
+	unsigned n;
+
+	for (n = 0; n + 16 <= GEN_BULK; n += 16) {
+		x = mix(x + n);
+		(void)snprintf(at + n, 17, "%016llx", (unsigned long long)x);
+	}
+	return (int)n;
+}
+
 size_t
 gen_labels(const struct gen_run *run, uint32_t edge, uint32_t series,
     struct wire_label out[GEN_MAX_LABELS], char text[GEN_MAX_TEXT])
@@ -167,6 +191,8 @@ gen_labels(const struct gen_run *run, uint32_t edge, uint32_t series,
 		at = add(l++, "le", at, snprintf(ROOM, "%s", bounds[within]));
 	at = add(l++, "namespace", at, snprintf(ROOM, "production-%02u",
 	    target % 11));
+	if (run->kinds & GEN_BULKY)
+		at = add(l++, "note", at, bulk(at, gen_identity(0, series)));
 	if (!buckets && f->n > 1)
 		third = "path";
 	if (third != NULL)
@@ -178,16 +204,6 @@ gen_labels(const struct gen_run *run, uint32_t edge, uint32_t series,
 	at = add(l++, "series", at, snprintf(ROOM, "%u", series));
 #undef ROOM
 	return (size_t)(l - out);
-}
-
-static uint64_t
-mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
 }
 
 uint64_t

@@ -12,8 +12,9 @@
 
 #include "wire.h"
 
-#define GEN_MAX_LABELS	10
-#define GEN_MAX_TEXT	512
+#define GEN_MAX_LABELS	11
+#define GEN_BULK	3000u		/* bytes of text in a bulky series' label */
+#define GEN_MAX_TEXT	(512 + GEN_BULK)
 #define GEN_EDGE_DIGITS	6
 #define GEN_TARGET	50u		/* series of one target */
 
@@ -25,6 +26,7 @@ enum gen_feature {
 	GEN_METADATA = 8,
 	GEN_START = 16,		/* start timestamps (2.0) */
 	GEN_CUSTOM = 32,	/* histograms with custom buckets (2.0) */
+	GEN_BULKY = 64,		/* a long label that hardly compresses: fills disks */
 };
 
 enum gen_kind {

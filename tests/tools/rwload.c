@@ -1039,7 +1039,7 @@ static const char usage[] =
 "  --series N           of each edge (10000)\n"
 "  --samples-per-request N  (2000)\n"
 "  --protocol 1.0|2.0   (1.0)\n"
-"  --kinds LIST         float,stale,histogram,exemplar,metadata,start,custom\n"
+"  --kinds LIST         float,stale,histogram,exemplar,metadata,start,custom,bulky\n"
 "  --start MS           timestamp of sequence number 0 (now)\n"
 "  --interval MS        from one sample of a series to the next (15000)\n"
 "  --first-seq N        sequence number to begin with (0)\n"

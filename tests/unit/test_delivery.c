@@ -10,6 +10,14 @@
 
 #include "base/metric.h"
 
+/* Points in a request where all goes by the live rate.  Under TSan, which takes fifteen
+ * times as long, there are fewer. */
+#ifdef __SANITIZE_THREAD__
+#define MANY 125
+#else
+#define MANY 625
+#endif
+
 #define TICK (5 * CLOCK_S)		/* from one request of an edge to the next */
 #define ROUND_TRIP (50 * CLOCK_MS)
 
@@ -101,7 +109,7 @@ a_weak_upstream_is_not_flooded(void **state)
 
 	(void)state;
 	for (order = FORWARD_STRICT; order <= FORWARD_LIVE_FIRST; order++)
-		after_an_outage(order, sweep ? 125 : 625,
+		after_an_outage(order, sweep ? 125 : MANY,
 		    (sweep ? 24 * 3600 : 600) * CLOCK_S);
 }
 
@@ -186,7 +194,7 @@ catching_up_is_foreseen(void **state)
 
 	(void)state;
 	for (order = FORWARD_STRICT; order <= FORWARD_LIVE_FIRST; order++) {
-		struct rig *g = rig_with(order, 625);
+		struct rig *g = rig_with(order, MANY);
 		struct receiver *r = &g->receiver[0];
 		double said, took;
 		int64_t begun;
@@ -268,7 +276,7 @@ by_size(const void *a, const void *b)
 static void
 live_data_does_not_wait_for_backlog(void **state)
 {
-	struct rig *g = rig_with(FORWARD_LIVE_FIRST, 625);
+	struct rig *g = rig_with(FORWARD_LIVE_FIRST, MANY);
 	struct receiver *r = &g->receiver[0];
 	unsigned i, outages;
 

@@ -239,7 +239,7 @@ pack_snappy(struct bytes raw, uint8_t *to, size_t *n)
 /* What a byte of zstd can stand for at most: a block of 128 KiB takes 4. */
 #define ZSTD_GAIN_MAX ((size_t)32 << 10)
 #define FIRST_GUESS 8			/* how much more, of a frame that is silent */
-#define LEVEL 3			/* of what is sent: a third less than 1, as fast */
+#define LEVEL 3			/* of what is sent: fewer bytes than by 1, in about the time */
 
 /* 4 bytes each (RFC 8878 3.1.1, 3.1.2); neither the formats of before zstd 0.8, which
  * the library may know. */

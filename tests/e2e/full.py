@@ -35,7 +35,8 @@ with rw.Case("spool full while the upstream is away") as t:
     sink = t.sink(faults="down")
     relay = t.relay([sink], size="%dM" % SIZE, top="retry-after = 1s",
                     spool="\tsegment-size = 1M",
-                    upstream=rw.TIMEOUT + "\tread-ahead = 50k")
+                    upstream=rw.TIMEOUT + "\tread-ahead = 50k\n"
+                    "\tmax-bytes = 1M")
     load = t.load(relay, "--edges", 4, "--series", 20000, "--protocol", "2.0",
                   "--samples-per-request", 200,
                   "--kinds", "stale,exemplar,bulky", "--max-backoff", 1)

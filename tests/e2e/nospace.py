@@ -95,7 +95,8 @@ def start(t, disk, faults="ok"):
     sink = t.sink(faults=faults)
     relay = t.relay([sink], size="1G", top="retry-after = 1s",
                     spool="\tsegment-size = 1M",
-                    upstream="\ttimeout = 2s\n\tread-ahead = 50k")
+                    upstream=rw.TIMEOUT + "\tread-ahead = 50k\n"
+                    "\tmax-bytes = 1M")
     load = t.load(relay, "--edges", 4, "--series", 20000, "--protocol", "2.0",
                   "--samples-per-request", 200,
                   "--kinds", "stale,exemplar,bulky", "--max-backoff", 1)

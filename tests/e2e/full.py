@@ -61,7 +61,7 @@ with rw.Case("spool full while the upstream is away") as t:
     sent = load.result()
     t.check(sent["answers_5xx"] > 0, "the edges were refused %d times" %
             sent["answers_5xx"])
-    rw.wait_for(relay.drained, 120, 0.2)
+    relay.settled()
     t.fine(sink)
     t.join([load], [sink])
     t.check(relay.metric("rwrelay_spool_dropped_segments_total") == 0,

@@ -40,7 +40,7 @@ def case(title, reason, gone, series, *args, kinds="", ahead=READ_AHEAD,
         t.equal(sent["answers_5xx"] + sent["open"], 0, "no edge noticed")
         before = dropped(relay)
         sink.fault("ok")
-        rw.wait_for(relay.drained, 120, 0.2)
+        relay.settled()
         lines = gaps(relay)
         lost = sum(g["samples"] for g in lines)
         arrived = sink.unique() + sink.summary()["exemplars"]

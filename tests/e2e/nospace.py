@@ -82,7 +82,7 @@ def takes_again(t, relay, load, sink):
     sent = load.result()
     t.check(sent["answers_5xx"] > 0 and sent["answers_4xx"] == 0,
             "the edges were refused %d times" % sent["answers_5xx"])
-    rw.wait_for(relay.drained, 120, 0.2)
+    relay.settled()
     t.fine(sink)
     t.join([load], [sink])
     for name in ("spool_dropped_segments", "upstream_rejected"):

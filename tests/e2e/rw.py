@@ -304,6 +304,17 @@ class Relay(Process):
             "rwrelay_upstream_(backlog_bytes|read_ahead_samples|"
             "requests_in_flight)", name))
 
+    def settled(self, seconds=120):
+        """Waits until it has nothing more to send, also of what came a moment
+        ago: the backlog is shown once a second."""
+        def still():
+            if not self.drained():
+                return False
+            time.sleep(1.2)
+            return self.drained()
+
+        return wait_for(still, seconds, 0.2)
+
 
 class Case:
     """One case of a test: a directory and what runs in it."""

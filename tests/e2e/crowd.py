@@ -13,6 +13,7 @@ import time
 
 import bodies as b
 import certs
+import ports
 import rw
 
 FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -95,7 +96,7 @@ with rw.Case("connections that keep still") as t:
 
 with rw.Case("too many of one address") as t:
     ca = certs.Authority(t.path("ca"), "ca")
-    me, secure = ca.issue("me", "IP:127.0.0.1"), rw.free_port()
+    me, secure = ca.issue("me", "IP:127.0.0.1"), ports.free()
     relay = t.relay([], top="""workers = 2
         max-connections-per-address = 20
         listen secure {

@@ -14,6 +14,7 @@ import threading
 import time
 
 import certs
+import ports
 import rw
 
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
@@ -40,7 +41,7 @@ class Upstream:
     bodies on to a sink. `faults` names what it does every now and then."""
 
     def __init__(self, sink, party, **values):
-        self.sink, self.port = sink, rw.free_port()
+        self.sink, self.port = sink, ports.free()
         self.settings = values.pop("settings", {})
         self.faults = values.pop("faults", ())
         self.protocols = values.pop("protocols", ["h2"])

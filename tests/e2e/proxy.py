@@ -7,6 +7,7 @@ import socket
 import threading
 
 import certs
+import ports
 import rw
 
 NAME = "store.invalid"       # known to the proxy alone
@@ -17,7 +18,7 @@ class Proxy:
     not, after which it ends the connection."""
 
     def __init__(self):
-        self.port = rw.free_port()
+        self.port = ports.free()
         self.mode = None
         self.asked, self.tunnels = [], []
         self.lock = threading.Lock()

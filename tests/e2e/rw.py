@@ -14,17 +14,17 @@ current directory otherwise); RW_SWEEP is set for the long form of a test.
 """
 
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+
+import ports
 
 BUILD = os.environ.get("RW_BUILD", os.getcwd())
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data")
@@ -46,18 +46,6 @@ def tool(name):
 def done():
     print("failed: %d" % _failed if _failed else "all as it should be")
     sys.exit(1 if _failed else 0)
-
-
-def free_port():
-    """Below the ports that the kernel hands out for connections."""
-    while True:
-        port = random.randrange(10000, 30000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
 
 
 def pairs(text):
@@ -154,8 +142,8 @@ class Sink(Process):
                  tls=(), header=None, codings="snappy", authorized=None):
         self.log = case.path("%s.log" % name)
         self.dump = case.path("%s.dump" % name)
-        self.port = port or free_port()
-        self.control = free_port()
+        self.port = port or ports.free()
+        self.control = ports.free()
         self.scheme = "https" if tls else "http"
         super().__init__(case, name, [
             tool("rwsink"), "--listen", "127.0.0.1:%d" % self.port,
@@ -212,7 +200,7 @@ class Relay(Process):
                  upstream="", size="256M", scheme="http", user="root",
                  before=()):
         self.scheme = scheme
-        self.port, self.admin = free_port(), free_port()
+        self.port, self.admin = ports.free(), ports.free()
         self.directory = case.path("%s.spool" % name)
         self.config = case.path("%s.conf" % name)
         self.control = case.path("%s.control" % name)

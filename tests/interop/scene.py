@@ -4,10 +4,8 @@
 import base64
 import ctypes
 import os
-import random
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,6 +14,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+
+import ports
 
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
@@ -124,7 +126,6 @@ class Scene:
         self.dir = tempfile.mkdtemp(prefix="interop.")
         self.processes = []
         self.closers = []
-        self.ports = set()
 
     def __enter__(self):
         return self
@@ -140,18 +141,7 @@ class Scene:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def port(self):
-        """Below the ports that the kernel hands to clients, and not given twice."""
-        while True:
-            port = random.randrange(20000, 32000)
-            if port in self.ports:
-                continue
-            with socket.socket() as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            self.ports.add(port)
-            return port
+        return ports.free()
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)

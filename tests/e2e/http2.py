@@ -420,6 +420,7 @@ with rw.Case("peers that take their time") as t:
                     ("a header block", slow)):
         c.until(lambda f: False)
         t.check(c.ended, "%s that does not come" % name)
+    rw.wait_for(lambda: closed(relay, "slow") >= 3, 10)
     t.equal(closed(relay, "slow"), 3, "is counted")
     for name, c in (("a body that stalls", body),
                     ("an answer that is not taken", shut)):

@@ -406,15 +406,23 @@ class Case:
         return s
 
     def join(self, loads, sinks, *args, fine=True):
-        """rwjoin over manifests and logs; its summary."""
-        time.sleep(0.1)         # a log is flushed each tick
+        """rwjoin over manifests and logs; its summary. What was acknowledged last
+        may be on its way for a while."""
         argv = [tool("rwjoin")] + [str(a) for a in args]
         for l in loads:
             argv += ["--manifest", l.manifest]
         for s in sinks:
             argv += ["--log", s.log]
-        r = subprocess.run(argv, stdout=subprocess.PIPE, text=True)
-        out = pairs(r.stdout.splitlines()[-1])
+
+        def joined():
+            nonlocal r, out
+            time.sleep(0.1)     # a log is flushed each tick
+            r = subprocess.run(argv, stdout=subprocess.PIPE, text=True)
+            out = pairs(r.stdout.splitlines()[-1])
+            return not (fine and out["lost"])
+
+        r = out = None
+        wait_for(joined, 15, 0.5)
         if fine:
             self.check(r.returncode == 0,
                        "of %(acked)d acknowledged samples %(lost)d lost, "

@@ -42,6 +42,14 @@ buf_fini(struct buf *b)
 	*b = (struct buf){ .limit = b->limit };
 }
 
+void
+buf_wipe(struct buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	buf_fini(b);
+}
+
 uint8_t *
 buf_room(struct buf *b, size_t n)
 {

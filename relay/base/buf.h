@@ -27,6 +27,8 @@ void buf_free(struct buf **);
 /* For a buf embedded in another object. */
 void buf_init(struct buf *, size_t limit);
 void buf_fini(struct buf *);
+/* Likewise, and nothing of it stays in memory. */
+void buf_wipe(struct buf *);
 
 /* Room for n more bytes at data + len; NULL on failure.  The caller writes
  * and adds to len. */

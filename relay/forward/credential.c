@@ -48,7 +48,7 @@ put_basic(const struct credential *c, struct buf *out)
 		(void)buf_append(&pair, password.p, password.n);
 		secret_basic(buf_bytes(&pair), out);
 	}
-	secret_wipe(&pair);
+	buf_wipe(&pair);
 	return out->len > 0 && !buf_failed(out);
 }
 
@@ -64,7 +64,7 @@ put_bearer(struct bytes token, struct buf *out)
 static void
 set(struct credential *c, enum status st, struct buf *taken)
 {
-	secret_wipe(&c->value);
+	buf_wipe(&c->value);
 	c->value = *taken;
 	c->status = st;
 	c->version++;
@@ -92,7 +92,7 @@ make_value(struct credential *c)
 	if (fine)
 		set(c, st, &value);
 	else
-		secret_wipe(&value);
+		buf_wipe(&value);
 	return fine;
 }
 
@@ -195,7 +195,7 @@ credential_free(struct credential **taken)
 		return;
 	oauth2_free(&c->oauth2);
 	secret_close(&c->secret);
-	secret_wipe(&c->value);
+	buf_wipe(&c->value);
 	loop_timer_free(&c->look);
 	free(c);
 }

@@ -202,7 +202,7 @@ put_show(const struct oauth2 *a, struct buf *out)
 	fine = !buf_failed(&pair);
 	if (fine)
 		secret_basic(buf_bytes(&pair), out);
-	secret_wipe(&pair);
+	buf_wipe(&pair);
 	return fine && !buf_failed(out);
 }
 
@@ -231,8 +231,8 @@ send_request(struct oauth2 *a)
 static void
 drop_request(struct oauth2 *a)
 {
-	secret_wipe(&a->show);
-	secret_wipe(&a->body);
+	buf_wipe(&a->show);
+	buf_wipe(&a->body);
 	buf_init(&a->show, BODY_MAX);
 	buf_init(&a->body, BODY_MAX);
 }

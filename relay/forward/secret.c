@@ -16,14 +16,6 @@ struct secret {
 	struct buf text;		/* owned; never grows, so it is nowhere else */
 };
 
-void
-secret_wipe(struct buf *b)
-{
-	if (b->data)
-		explicit_bzero(b->data, b->cap);
-	buf_fini(b);
-}
-
 static bool
 may_have(enum secret_kind kind, uint8_t c)
 {
@@ -94,7 +86,7 @@ secret_close(struct secret **taken)
 	*taken = NULL;
 	if (!s)
 		return;
-	secret_wipe(&s->text);
+	buf_wipe(&s->text);
 	files_free(&s->files);
 	free(s);
 }
@@ -154,7 +146,7 @@ secret_look(struct secret *s, const char *upstream)
 		log_warn("secret-unread", "upstream=%s file=%s why=\"%s\" "
 		    "hint=\"what was read before stays in use\"", upstream,
 		    s->path, why);
-		secret_wipe(&text);
+		buf_wipe(&text);
 		return false;
 	}
 	secret_check_mode(s, upstream);
@@ -162,7 +154,7 @@ secret_look(struct secret *s, const char *upstream)
 	if (other)
 		log_info("secret-read", "upstream=%s file=%s", upstream,
 		    s->path);
-	secret_wipe(&s->text);
+	buf_wipe(&s->text);
 	s->text = text;
 	return other;
 }

@@ -34,8 +34,6 @@ struct bytes secret_text(const struct secret *);
 bool secret_look(struct secret *, const char *upstream);
 /* Appends "Basic ..." for user and password with a colon between (RFC 7617 2). */
 void secret_basic(struct bytes pair, struct buf *out);
-/* As buf_fini(), and nothing of it stays in memory. */
-void secret_wipe(struct buf *);
 /* A line in the log if others may read the file. */
 void secret_check_mode(const struct secret *, const char *upstream);
 

@@ -189,9 +189,7 @@ users_read(enum users_kind kind, const char *path, struct users **out,
 		st = refuse(why, 0, error);
 	else if (st == ST_OK)
 		st = users_parse(kind, buf_bytes(&text), out, why);
-	if (text.data)
-		explicit_bzero(text.data, text.cap);
-	buf_fini(&text);
+	buf_wipe(&text);
 	return st;
 }
 

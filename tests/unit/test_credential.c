@@ -100,7 +100,7 @@ basic_authentication(void **state)
 		buf_init(&out, 1000);
 		secret_basic(bytes_str(pair[i][0]), &out);
 		assert_true(bytes_eq(buf_bytes(&out), bytes_str(pair[i][1])));
-		secret_wipe(&out);
+		buf_wipe(&out);
 	}
 }
 

@@ -124,18 +124,13 @@ look(void *arg)
 static enum status
 open_secret(struct credential *c)
 {
-	const char *why, *upstream = c->client.upstream;
 	bool token = is_given(c->o->token_file);
-	const char *path = token ? c->o->token_file : c->o->password_file;
-	enum status st = secret_open(path, token ? SECRET_TOKEN :
-	    SECRET_PASSWORD, &c->secret, &why);
+	enum status st = secret_open_for(c->client.upstream, token ?
+	    c->o->token_file : c->o->password_file, token ? SECRET_TOKEN :
+	    SECRET_PASSWORD, &c->secret);
 
-	if (st != ST_OK) {
-		log_error("secret-unread", "upstream=%s file=%s why=\"%s\"",
-		    upstream, path, why);
+	if (st != ST_OK)
 		return st;
-	}
-	secret_check_mode(c->secret, upstream);
 	return make_value(c) ? ST_OK : ST_NO_MEMORY;
 }
 

@@ -384,21 +384,6 @@ oauth2_look(struct oauth2 *a)
 	loop_timer_start(a->ask, 0);
 }
 
-static enum status
-open_secret(struct oauth2 *a)
-{
-	const char *why;
-	enum status st = secret_open(a->o.secret_file, SECRET_PASSWORD,
-	    &a->secret, &why);
-
-	if (st != ST_OK)
-		log_error("secret-unread", "upstream=%s file=%s why=\"%s\"",
-		    a->c.upstream, a->o.secret_file, why);
-	else
-		secret_check_mode(a->secret, a->c.upstream);
-	return st;
-}
-
 enum status
 oauth2_new(const struct oauth2_opts *o, const struct oauth2_client *c,
     struct oauth2 **out)
@@ -424,7 +409,8 @@ oauth2_new(const struct oauth2_opts *o, const struct oauth2_client *c,
 		(uint64_t)clock_mono() | 1 };
 	buf_init(&a->body, BODY_MAX);
 	buf_init(&a->show, BODY_MAX);
-	st = open_secret(a);
+	st = secret_open_for(c->upstream, o->secret_file, SECRET_PASSWORD,
+	    &a->secret);
 	if (st == ST_OK)
 		st = http_client_new(c->loop, &co, &a->client);
 	if (st == ST_OK)

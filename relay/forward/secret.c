@@ -78,6 +78,32 @@ secret_open(const char *path, enum secret_kind kind, struct secret **out,
 	return ST_OK;
 }
 
+static void
+check_mode(const struct secret *s, const char *upstream)
+{
+	struct stat st;
+
+	if (stat(s->path, &st) == 0 && st.st_mode & S_IROTH)
+		log_warn("secret-exposed", "upstream=%s file=%s mode=%04o "
+		    "hint=\"everybody on this host may read it\"", upstream,
+		    s->path, (unsigned)(st.st_mode & 07777));
+}
+
+enum status
+secret_open_for(const char *upstream, const char *path, enum secret_kind kind,
+    struct secret **out)
+{
+	const char *why;
+	enum status st = secret_open(path, kind, out, &why);
+
+	if (st != ST_OK)
+		log_error("secret-unread", "upstream=%s file=%s why=\"%s\"",
+		    upstream, path, why);
+	else
+		check_mode(*out, upstream);
+	return st;
+}
+
 void
 secret_close(struct secret **taken)
 {
@@ -121,17 +147,6 @@ secret_text(const struct secret *s)
 	return buf_bytes(&s->text);
 }
 
-void
-secret_check_mode(const struct secret *s, const char *upstream)
-{
-	struct stat st;
-
-	if (stat(s->path, &st) == 0 && st.st_mode & S_IROTH)
-		log_warn("secret-exposed", "upstream=%s file=%s mode=%04o "
-		    "hint=\"everybody on this host may read it\"", upstream,
-		    s->path, (unsigned)(st.st_mode & 07777));
-}
-
 bool
 secret_look(struct secret *s, const char *upstream)
 {
@@ -149,7 +164,7 @@ secret_look(struct secret *s, const char *upstream)
 		buf_wipe(&text);
 		return false;
 	}
-	secret_check_mode(s, upstream);
+	check_mode(s, upstream);
 	other = !bytes_eq(buf_bytes(&text), buf_bytes(&s->text));
 	if (other)
 		log_info("secret-read", "upstream=%s file=%s", upstream,

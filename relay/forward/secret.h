@@ -25,6 +25,10 @@ struct secret;
  * strerror's) tells; ST_NO_MEMORY. */
 enum status secret_open(const char *path, enum secret_kind, struct secret **out,
     const char **why);
+/* Likewise, with a line in the log, under the upstream's name, on a file that will not do
+ * or that everybody may read. */
+enum status secret_open_for(const char *upstream, const char *path,
+    enum secret_kind, struct secret **out);
 void secret_close(struct secret **);
 
 struct bytes secret_text(const struct secret *);
@@ -34,7 +38,5 @@ struct bytes secret_text(const struct secret *);
 bool secret_look(struct secret *, const char *upstream);
 /* Appends "Basic ..." for user and password with a colon between (RFC 7617 2). */
 void secret_basic(struct bytes pair, struct buf *out);
-/* A line in the log if others may read the file. */
-void secret_check_mode(const struct secret *, const char *upstream);
 
 #endif

@@ -112,23 +112,29 @@ bare(struct bytes *b)
 }
 
 bool
-network_address(struct bytes text, struct loop_addr *out)
+network_numeric(struct bytes text, int family, struct loop_addr *out)
 {
 	char copy[NETWORK_NAME_SIZE];
 	uint8_t b[16];
 
-	if (!bare(&text) || text.n == 0 || text.n >= sizeof(copy) ||
+	if (text.n == 0 || text.n >= sizeof(copy) ||
 	    memchr(text.p, '\0', text.n))
 		return false;
 	memcpy(copy, text.p, text.n);
 	copy[text.n] = '\0';
-	if (inet_pton(AF_INET, copy, b) == 1)
+	if (family != AF_INET6 && inet_pton(AF_INET, copy, b) == 1)
 		network_address_v4(b, out);
-	else if (inet_pton(AF_INET6, copy, b) == 1)
+	else if (family != AF_INET && inet_pton(AF_INET6, copy, b) == 1)
 		network_address_v6(b, out);
 	else
 		return false;
 	return true;
+}
+
+bool
+network_address(struct bytes text, struct loop_addr *out)
+{
+	return bare(&text) && network_numeric(text, AF_UNSPEC, out);
 }
 
 /* ---- networks ------------------------------------------------------------------------- */

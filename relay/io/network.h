@@ -30,8 +30,10 @@ void network_name(const struct loop_addr *, char out[NETWORK_NAME_SIZE]);
  * first half. */
 #define NETWORK_SITE_SIZE 16
 void network_site(const struct loop_addr *, uint8_t out[NETWORK_SITE_SIZE]);
-/* A numeric address, an IPv6 one in brackets or not, with a port or not (which is passed
- * over; for IPv6 only behind brackets). */
+/* A numeric address of this family, or of either (AF_UNSPEC), and nothing else. */
+bool network_numeric(struct bytes text, int family, struct loop_addr *out);
+/* Likewise, an IPv6 one in brackets or not, with a port or not (which is passed over; for
+ * IPv6 only behind brackets). */
 bool network_address(struct bytes text, struct loop_addr *out);
 /* Of 4 or 16 bytes in network order. */
 void network_address_v4(const uint8_t bytes[4], struct loop_addr *out);

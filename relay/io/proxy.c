@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "io/proxy.h"
 
-#include <arpa/inet.h>
-#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "io/network.h"
 
@@ -34,26 +34,6 @@ next_word(struct bytes *line)
 	*line = blank ? bytes_of(blank + 1, line->n - n - 1) :
 	    bytes_of(NULL, 0);
 	return word;
-}
-
-static bool
-parse_address(struct bytes word, int family, struct loop_addr *out)
-{
-	char text[NETWORK_NAME_SIZE];
-	uint8_t b[16];
-
-	if (word.n == 0 || word.n >= sizeof(text) ||
-	    memchr(word.p, '\0', word.n))
-		return false;
-	memcpy(text, word.p, word.n);
-	text[word.n] = '\0';
-	if (inet_pton(family, text, b) != 1)
-		return false;
-	if (family == AF_INET)
-		network_address_v4(b, out);
-	else
-		network_address_v6(b, out);
-	return true;
 }
 
 static bool
@@ -88,8 +68,8 @@ parse_line(struct bytes line, struct proxy_header *out)
 		family = AF_INET6;
 	else
 		return ST_BAD_PROXY;
-	out->given = parse_address(next_word(&line), family, &out->from) &&
-	    parse_address(next_word(&line), family, &to) &&
+	out->given = network_numeric(next_word(&line), family, &out->from) &&
+	    network_numeric(next_word(&line), family, &to) &&
 	    port_ok(next_word(&line)) && port_ok(next_word(&line)) && !line.p;
 	return out->given ? ST_OK : ST_BAD_PROXY;
 }

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "http/client_priv.h"
-#include "http/h1.h"
+#include "http/h2_field.h"
 
 #define STREAMS_MAX 100			/* whatever the peer allows */
 #define QUEUE_MAX ((size_t)128 << 10)	/* of frames with data */
@@ -42,9 +42,7 @@ struct ask {
 	unsigned interim;
 	bool has_head;
 	int status;
-	size_t n_fields;
-	struct { size_t name, value; } lengths[H1_FIELDS_MAX];
-	struct buf text;		/* of the fields, one after the other */
+	struct h2_fields fields;
 	size_t drained;			/* of the body, past what is kept */
 };
 
@@ -67,7 +65,7 @@ free_ask(struct session *s, struct ask *a)
 	a->exchange->ask = NULL;
 	if (!a->closed)
 		(void)nghttp2_session_set_stream_user_data(s->ng, a->id, NULL);
-	buf_fini(&a->text);
+	h2_fields_fini(&a->fields);
 	free(a);
 }
 
@@ -96,8 +94,7 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 	(void)arg;
 	if (a && !a->has_head) {
 		a->status = 0;
-		a->n_fields = 0;
-		buf_reset(&a->text, 0);
+		h2_fields_reset(&a->fields);
 	}
 	return 0;
 }
@@ -121,14 +118,9 @@ on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
 			a->status = (int)status;
 		return 0;
 	}
-	if (a->n_fields == H1_FIELDS_MAX ||
-	    !buf_append(&a->text, name, name_len) ||
-	    !buf_append(&a->text, value, value_len)) {
+	if (!h2_fields_add(&a->fields, bytes_of(name, name_len),
+	    bytes_of(value, value_len)))
 		over(a, ST_BAD_ANSWER);
-		return 0;
-	}
-	a->lengths[a->n_fields].name = name_len;
-	a->lengths[a->n_fields++].value = value_len;
 	return 0;
 }
 
@@ -137,25 +129,12 @@ static enum status
 keep_head(struct ask *a)
 {
 	struct http_exchange *x = a->exchange;
-	struct http_header *list;
-	uint8_t *at;
-	size_t i;
 
-	x->answer_head = malloc(a->n_fields * sizeof(*list) + a->text.len + 1);
+	x->answer_head = malloc(h2_fields_size(&a->fields) + 1);
 	if (!x->answer_head)
 		return ST_NO_MEMORY;
-	list = x->answer_head;
-	at = (uint8_t *)(list + a->n_fields);
-	if (a->text.len)
-		memcpy(at, a->text.data, a->text.len);
-	for (i = 0; i < a->n_fields; i++) {
-		list[i].name = bytes_of(at, a->lengths[i].name);
-		at += a->lengths[i].name;
-		list[i].value = bytes_of(at, a->lengths[i].value);
-		at += a->lengths[i].value;
-	}
 	x->answer.status = a->status;
-	x->answer.headers = (struct http_headers){ list, a->n_fields };
+	x->answer.headers = h2_fields_copy(&a->fields, x->answer_head);
 	a->has_head = true;
 	return ST_OK;
 }
@@ -327,17 +306,6 @@ flush(struct client_conn *c)
 	return true;
 }
 
-static nghttp2_nv
-field(struct bytes name, struct bytes value)
-{
-	nghttp2_nv nv = { .namelen = name.n, .valuelen = value.n };
-
-	/* nghttp2 copies both, but its struct has no const */
-	memcpy(&nv.name, &name.p, sizeof(name.p));
-	memcpy(&nv.value, &value.p, sizeof(value.p));
-	return nv;
-}
-
 /* The stream's number, or negative. */
 static int32_t
 submit(struct session *s, struct ask *a)
@@ -354,13 +322,13 @@ submit(struct session *s, struct ask *a)
 	if (!list)
 		return NGHTTP2_ERR_NOMEM;
 	(void)snprintf(length, sizeof(length), "%zu", x->body.n);	/* fits */
-	list[n++] = field(BYTES_LIT(":method"), bytes_str(x->method));
-	list[n++] = field(BYTES_LIT(":scheme"), BYTES_LIT("https"));
-	list[n++] = field(BYTES_LIT(":authority"), bytes_str(url->authority));
-	list[n++] = field(BYTES_LIT(":path"), bytes_str(url->path));
-	list[n++] = field(BYTES_LIT("content-length"), bytes_str(length));
+	list[n++] = h2_nv(BYTES_LIT(":method"), bytes_str(x->method));
+	list[n++] = h2_nv(BYTES_LIT(":scheme"), BYTES_LIT("https"));
+	list[n++] = h2_nv(BYTES_LIT(":authority"), bytes_str(url->authority));
+	list[n++] = h2_nv(BYTES_LIT(":path"), bytes_str(url->path));
+	list[n++] = h2_nv(BYTES_LIT("content-length"), bytes_str(length));
 	for (i = 0; i < x->headers.n; i++)
-		list[n++] = field(x->headers.list[i].name,
+		list[n++] = h2_nv(x->headers.list[i].name,
 		    x->headers.list[i].value);
 	id = nghttp2_submit_request(s->ng, NULL, list, n,
 	    x->body.n ? &body : NULL, a);
@@ -377,7 +345,7 @@ send_request(struct client_conn *c, struct http_exchange *x)
 	if (!a)
 		return false;
 	a->exchange = x;
-	buf_init(&a->text, CLIENT_HEADERS_MAX);
+	h2_fields_init(&a->fields, CLIENT_HEADERS_MAX);
 	a->id = submit(s, a);
 	if (a->id < 0) {
 		free(a);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "http/h1.h"
+#include "http/h2_field.h"
 
 #define FAR_OVER 4			/* times a limit: not by mistake */
 #define FIELD_BYTES 32			/* besides its text, RFC 9113 6.5.2 */
@@ -15,11 +15,7 @@ struct h2_head {
 	bool trailers;
 	size_t max, size;		/* bytes allowed, bytes so far */
 	size_t seen;			/* fields so far */
-	size_t n;			/* of them kept: all while it is not large */
-	struct buf text;
-	struct {
-		size_t name, value;	/* their lengths */
-	} field[H1_FIELDS_MAX];
+	struct h2_fields fields;	/* those kept: all while it is not large */
 };
 
 struct h2_head *
@@ -31,7 +27,7 @@ h2_head_new(size_t max, bool trailers)
 		return NULL;
 	h->trailers = trailers;
 	h->max = max;
-	buf_init(&h->text, max);
+	h2_fields_init(&h->fields, max);
 	return h;
 }
 
@@ -39,7 +35,7 @@ void
 h2_head_free(struct h2_head **at)
 {
 	if (*at)
-		buf_fini(&(*at)->text);
+		h2_fields_fini(&(*at)->fields);
 	free(*at);
 	*at = NULL;
 }
@@ -59,12 +55,7 @@ h2_head_add(struct h2_head *h, struct bytes name, struct bytes value)
 		return ST_FLOOD;
 	if (h->trailers || is_large(h))
 		return ST_OK;
-	if (!buf_append(&h->text, name.p, name.n) ||
-	    !buf_append(&h->text, value.p, value.n))
-		return ST_NO_MEMORY;
-	h->field[h->n].name = name.n;
-	h->field[h->n++].value = value.n;
-	return ST_OK;
+	return h2_fields_add(&h->fields, name, value) ? ST_OK : ST_NO_MEMORY;
 }
 
 bool
@@ -76,25 +67,7 @@ h2_head_trailers(const struct h2_head *h)
 size_t
 h2_head_size(const struct h2_head *h)
 {
-	return h->n * sizeof(struct http_header) + h->text.len;
-}
-
-static struct http_headers
-copy_fields(const struct h2_head *h, void *memory)
-{
-	struct http_header *list = memory;
-	uint8_t *text = (uint8_t *)(list + h->n);
-	size_t i;
-
-	if (h->text.len)
-		memcpy(text, h->text.data, h->text.len);
-	for (i = 0; i < h->n; i++) {
-		list[i].name = bytes_of(text, h->field[i].name);
-		text += h->field[i].name;
-		list[i].value = bytes_of(text, h->field[i].value);
-		text += h->field[i].value;
-	}
-	return (struct http_headers){ list, h->n };
+	return h2_fields_size(&h->fields);
 }
 
 /* They stand first, each at most once, and nothing else begins so. */
@@ -145,7 +118,7 @@ h2_head_read(const struct h2_head *h, void *memory, struct http_request *r,
 	struct bytes target = { NULL, 0 }, authority = { NULL, 0 }, expect;
 	uint64_t length;
 
-	r->headers = copy_fields(h, memory);
+	r->headers = h2_fields_copy(&h->fields, memory);
 	r->length = -1;
 	take_pseudo(r, &target, &authority);
 	if (is_large(h))

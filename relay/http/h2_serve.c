@@ -39,6 +39,7 @@
 #include "base/metric.h"
 #include "base/pace.h"
 #include "http/h2.h"
+#include "http/h2_field.h"
 #include "http/h2_head.h"
 #include "http/http_priv.h"
 
@@ -643,17 +644,6 @@ read_answer(nghttp2_session *h2, int32_t id, uint8_t *to, size_t room,
 	return (ssize_t)n;
 }
 
-static nghttp2_nv
-field_of(struct bytes name, struct bytes value)
-{
-	nghttp2_nv nv = { .namelen = name.n, .valuelen = value.n };
-
-	/* nghttp2 copies both, and has no const */
-	memcpy(&nv.name, &name.p, sizeof(nv.name));
-	memcpy(&nv.value, &value.p, sizeof(nv.value));
-	return nv;
-}
-
 static void
 h2_respond(struct http_request *r, struct http_response *response)
 {
@@ -673,13 +663,13 @@ h2_respond(struct http_request *r, struct http_response *response)
 	(void)snprintf(status, sizeof(status), "%d", response->status);
 	(void)snprintf(length, sizeof(length), "%zu",
 	    a->answer ? a->answer->len : 0);	/* fit */
-	nv[n++] = field_of(BYTES_LIT(":status"), bytes_str(status));
-	nv[n++] = field_of(BYTES_LIT("date"), bytes_str(conn_date(c)));
+	nv[n++] = h2_nv(BYTES_LIT(":status"), bytes_str(status));
+	nv[n++] = h2_nv(BYTES_LIT("date"), bytes_str(conn_date(c)));
 	if (!bare)
-		nv[n++] = field_of(BYTES_LIT("content-length"),
+		nv[n++] = h2_nv(BYTES_LIT("content-length"),
 		    bytes_str(length));
 	for (i = 0; i < response->headers.n; i++)
-		nv[n++] = field_of(response->headers.list[i].name,
+		nv[n++] = h2_nv(response->headers.list[i].name,
 		    response->headers.list[i].value);
 	bare = bare || !a->answer || a->answer->len == 0 ||
 	    bytes_eq(r->method, BYTES_LIT("HEAD"));

@@ -29,12 +29,13 @@ add_header(struct forwarder *f, size_t *n, const char *name, struct bytes value)
 static bool
 add_tenant(struct forwarder *f, const struct lane *l, size_t *n)
 {
+	struct bytes edge = dict_edge(l->sending.first->dict);
 	size_t at = f->tenant_at;
 
 	if (at < f->opts.headers.n)
 		f->headers[at] = f->opts.headers.list[at];
 	buf_reset(&f->tenant, TENANT_KEEP);
-	if (!tenant_of(&f->opts.policies, dict_edge(l->sending.first->dict),
+	if (!tenant_of(edge_policy_of(&f->opts.policies, edge), edge,
 	    &f->tenant))
 		return false;
 	if (f->tenant.len == 0)

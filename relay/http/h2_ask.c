@@ -15,7 +15,6 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "http/client_priv.h"
 #include "http/h2_field.h"

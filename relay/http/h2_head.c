@@ -3,7 +3,6 @@
 #include "http/h2_head.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 #include "http/h2_field.h"

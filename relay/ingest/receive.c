@@ -356,7 +356,8 @@ may_begin(const struct door *d, const struct http_request *rq,
 
 /* Whether the edge says that it is another tenant than it is. */
 static bool
-forges_tenant(const struct ingest_opts *o, const struct http_request *rq)
+forges_tenant(const struct ingest_opts *o, const struct edge_policy *p,
+    const struct http_request *rq)
 {
 	struct http_headers h = http_request_headers(rq);
 	struct bytes said;
@@ -364,15 +365,13 @@ forges_tenant(const struct ingest_opts *o, const struct http_request *rq)
 	bool forged = false;
 	size_t i;
 
-	for (i = 0; i < o->n_tenant_headers && o->policies.n > 0 && !forged;
-	    i++) {
+	for (i = 0; i < o->n_tenant_headers && p && !forged; i++) {
 		said = http_header(h, o->tenant_headers[i]);
 		if (!said.p)
 			continue;
 		buf_init(&is, SIZE_MAX);
-		forged = tenant_of(&o->policies, bytes_str(
-		    http_request_edge(rq)), &is) && is.len > 0 &&
-		    !bytes_eq(said, buf_bytes(&is));
+		forged = tenant_of(p, bytes_str(http_request_edge(rq)), &is) &&
+		    is.len > 0 && !bytes_eq(said, buf_bytes(&is));
 		buf_fini(&is);
 	}
 	return forged;
@@ -453,7 +452,7 @@ begin(struct http_request *rq, void *arg)
 	in->commit.status = ST_OK;
 	in->commit.stored = (struct batch_counts){ 0 };
 	memset(in->commit.refused, 0, sizeof(in->commit.refused));
-	in->commit.forged_tenant = forges_tenant(&d->ingest->opts, rq);
+	in->commit.forged_tenant = forges_tenant(o, policy, rq);
 	atomic_store(&in->commit.gone, false);
 	(void)snprintf(in->commit.edge, sizeof(in->commit.edge), "%s",
 	    http_request_edge(rq));

@@ -8,9 +8,9 @@
 #include "base/buf.h"
 #include "policy/edge.h"
 
-/* Appended to out, and nothing if the edge has none.  Bytes of its name that have no
- * place in a header are written as %XX, and so is %: two edges never come to one tenant
- * by that.  False: out of memory. */
-bool tenant_of(const struct edge_policies *, struct bytes edge, struct buf *out);
+/* By the policy of the edge, which may be NULL.  Appended to out, and nothing if the edge
+ * has none.  Bytes of its name that have no place in a header are written as %XX, and so
+ * is %: two edges never come to one tenant by that.  False: out of memory. */
+bool tenant_of(const struct edge_policy *, struct bytes edge, struct buf *out);
 
 #endif

@@ -140,7 +140,8 @@ check_tenant(const struct input *in)
 	size_t i;
 
 	buf_init(&tenant, SIZE_MAX);
-	(void)tenant_of(&all, bytes_str(in->edge), &tenant);
+	(void)tenant_of(edge_policy_of(&all, bytes_str(in->edge)),
+	    bytes_str(in->edge), &tenant);
 	for (i = 0; i < tenant.len; i++)
 		assert(tenant.data[i] > ' ' && tenant.data[i] < 127);
 	buf_fini(&tenant);

@@ -104,7 +104,8 @@ check_tenant(const struct edge_policies *all, const char *edge,
 	struct buf got;
 
 	buf_init(&got, SIZE_MAX);
-	assert_true(tenant_of(all, bytes_str(edge), &got));
+	assert_true(tenant_of(edge_policy_of(all, bytes_str(edge)),
+	    bytes_str(edge), &got));
 	assert_true(bytes_eq(buf_bytes(&got), bytes_str(expected)));
 	buf_fini(&got);
 }

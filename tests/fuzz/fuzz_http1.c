@@ -13,8 +13,8 @@
 #include "base/clock.h"
 #include "fake/loop.h"
 #include "fake/stream.h"
+#include "fuzz/serve.h"
 #include "http/client.h"
-#include "http/server.h"
 #include "io/stream.h"
 
 #define PORT 80
@@ -88,173 +88,17 @@ speak(struct speaker *s)
 
 /* ---- server ---------------------------------------------------------------------- */
 
-struct work {
-	struct loop_timer *timer;
-	struct http_request *request;
-	struct buf body;
-	bool ended;
-};
-
-static struct http_server *server;
-static unsigned open_requests;
-
-static void
-note(const char *what, struct bytes b)
-{
-	buf_append_str(&story, what);
-	buf_append(&story, b.p, b.n);
-	buf_append(&story, "\n", 1);
-}
-
-static void
-drop_work(struct http_request *r)
-{
-	struct work *w = http_request_user(r);
-
-	loop_timer_free(&w->timer);
-	buf_fini(&w->body);
-	free(w);
-	open_requests--;
-}
-
-static void
-answer(struct http_request *r, enum status st)
-{
-	drop_work(r);
-	http_respond_status(r, st, NULL, 3);
-}
-
-static void
-timer_due(void *arg)
-{
-	struct work *w = arg;
-
-	if (w->ended)
-		answer(w->request, ST_OK);
-	else
-		http_request_resume(w->request);
-}
-
-/* The path's first letter says what is done. */
-static uint8_t
-manner(const struct http_request *r)
-{
-	return http_request_path(r).p[1];
-}
-
-static enum status
-begin(struct http_request *r, void *arg)
-{
-	struct http_headers h = http_request_headers(r);
-	struct work *w;
-	size_t i;
-
-	(void)arg;
-	note("> ", http_request_path(r));
-	note("? ", http_request_query(r));
-	for (i = 0; i < h.n; i++) {
-		note("n ", h.list[i].name);
-		note("v ", h.list[i].value);
-	}
-	if (manner(r) == 'n')
-		return ST_MEDIA_TYPE;
-	w = calloc(1, sizeof(*w));
-	assert(w);
-	assert(loop_timer_new(loop, timer_due, w, &w->timer) == ST_OK);
-	w->request = r;
-	open_requests++;
-	http_request_set_user(r, w);
-	buf_init(&w->body, 3000);
-	if (manner(r) == 'a')
-		answer(r, ST_BUSY);
-	return ST_OK;
-}
-
-static enum status
-body(struct http_request *r, struct bytes piece)
-{
-	struct work *w = http_request_user(r);
-
-	assert(!w->ended && !loop_timer_pending(w->timer));
-	assert(piece.n > 0);
-	assert(buf_append(&w->body, piece.p, piece.n));
-	if (manner(r) == 'p')
-		answer(r, ST_BAD_SNAPPY);
-	if (manner(r) != 'w')
-		return ST_OK;
-	loop_timer_start(w->timer, CLOCK_MS);
-	return ST_WAIT;
-}
-
-static void
-end(struct http_request *r)
-{
-	struct work *w = http_request_user(r);
-
-	assert(!w->ended && !loop_timer_pending(w->timer));
-	w->ended = true;
-	/* of a body that did not come whole, TCP says how much was seen */
-	note("body ", buf_bytes(&w->body));
-	if (manner(r) == 'l')
-		loop_timer_start(w->timer, CLOCK_MS);
-	else
-		answer(r, ST_OK);
-}
-
-static void
-gone(struct http_request *r, enum status why)
-{
-	(void)why;
-	drop_work(r);
-}
-
-static const struct http_handler handler = { begin, body, end, gone };
-static const struct http_route routes[] = {
-	{ "POST", "/now", &handler, NULL },
-	{ "GET", "/e", &handler, NULL },
-	{ "POST", "/e", &handler, NULL },
-	{ "POST", "/a", &handler, NULL },
-	{ "POST", "/p", &handler, NULL },
-	{ "POST", "/w", &handler, NULL },
-	{ "POST", "/l", &handler, NULL },
-};
-
-static void
-accepted(int fd, const struct loop_addr *peer, void *arg)
-{
-	(void)arg;
-	http_server_adopt(server, fd, peer);
-}
-
 static void
 to_server(struct bytes text, uint32_t cut)
 {
-	struct http_server_opts opts = {
-		.routes = routes,
-		.n_routes = sizeof(routes) / sizeof(routes[0]),
-		.max_header_bytes = 1000,
-		.max_body_bytes = 3000,
-		.max_connections = 2,
-		.header_timeout_ns = 10 * CLOCK_S,
-		.body_timeout_ns = 10 * CLOCK_S,
-		.idle_timeout_ns = 30 * CLOCK_S,
-	};
-	struct sockaddr_in v4 = { .sin_family = AF_INET,
-		.sin_port = htons(PORT) };
-	struct loop_addr to = { .len = sizeof(v4) };
+	const struct serve_opts opts = { .late = ST_OK, .story = &story };
 	struct speaker s = { .text = text, .cut = cut };
 
-	memcpy(&to.ss, &v4, sizeof(v4));
-	assert(http_server_new(loop, &opts, &server) == ST_OK);
-	fake_listen(PORT, accepted, NULL);
-	assert(stream_connect(loop, &to, on_speaker, &s, &s.stream) == ST_OK);
-	fake_settle();
+	serve_open(loop, &opts);
+	serve_connect(loop, on_speaker, &s, &s.stream);
 	speak(&s);
 	fake_pass(100 * CLOCK_S);
-	assert(http_server_connections(server) == 0);
-	http_server_free(&server);
-	fake_settle();
-	assert(open_requests == 0);
+	serve_close();
 }
 
 /* ---- client ------------------------------------------------------------------------ */
@@ -282,15 +126,15 @@ done(enum status st, const struct http_answer *a, void *arg)
 	assert((a != NULL) == (st == ST_OK));
 	if (called++)
 		return;
-	note("status ", bytes_str(status_info(st)->word));
+	serve_note(&story, "status ", bytes_str(status_info(st)->word));
 	if (!a)
 		return;
 	buf_printf(&story, "%d\n", a->status);
 	for (i = 0; i < a->headers.n; i++) {
-		note("n ", a->headers.list[i].name);
-		note("v ", a->headers.list[i].value);
+		serve_note(&story, "n ", a->headers.list[i].name);
+		serve_note(&story, "v ", a->headers.list[i].value);
 	}
-	note("body ", a->body);
+	serve_note(&story, "body ", a->body);
 }
 
 static bool

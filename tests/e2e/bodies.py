@@ -1,7 +1,9 @@
 """bodies.py - remote write bodies made by hand, right ones and wrong ones.
 SPDX-License-Identifier: Apache-2.0"""
 
+import http.client
 import struct
+import time
 
 V1 = {"Content-Type": "application/x-protobuf",
       "Content-Encoding": "snappy",
@@ -82,3 +84,14 @@ def post(body, headers, path="/api/v1/write", extra=b""):
     lines += ["%s: %s" % kv for kv in headers.items()]
     lines.append("Content-Length: %d" % len(body))
     return ("\r\n".join(lines) + "\r\n").encode() + extra + b"\r\n" + body
+
+
+def attempt(relay):
+    """One request by hand: its status and headers."""
+    c = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=30)
+    c.request("POST", "/api/v1/write", snappy(request_v1(
+        "by_hand", 1.0, int(time.time() * 1000))), V1)
+    answer = c.getresponse()
+    answer.read()
+    c.close()
+    return answer.status, answer.headers

@@ -8,6 +8,7 @@ import socket
 import struct
 
 import rw
+from bodies import varint
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 (DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW,
@@ -36,14 +37,6 @@ def number(v, bits, first=0):
     if v < top:
         return bytes([first | v])
     return bytes([first | top]) + varint(v - top)
-
-
-def varint(v):
-    out = bytearray()
-    while v >= 128:
-        out.append(v & 127 | 128)
-        v >>= 7
-    return bytes(out) + bytes([v])
 
 
 def text(s):

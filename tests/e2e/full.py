@@ -3,7 +3,6 @@
 itself when there is room. Nothing that was acknowledged goes.
 SPDX-License-Identifier: Apache-2.0"""
 
-import http.client
 import os
 import time
 
@@ -12,17 +11,6 @@ import rw
 
 
 SIZE = 4 if rw.SANITIZED else 16        # MiB
-
-
-def attempt(relay):
-    """One request by hand: its status and headers."""
-    c = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=30)
-    c.request("POST", "/api/v1/write", b.snappy(b.request_v1(
-        "by_hand", 1.0, int(time.time() * 1000))), b.V1)
-    answer = c.getresponse()
-    answer.read()
-    c.close()
-    return answer.status, answer.headers
 
 
 def du(directory):
@@ -40,9 +28,9 @@ with rw.Case("spool full while the upstream is away") as t:
     load = t.load(relay, "--edges", 4, "--series", 20000, "--protocol", "2.0",
                   "--samples-per-request", 200,
                   "--kinds", "stale,exemplar,bulky", "--max-backoff", 1)
-    full = rw.wait_for(lambda: attempt(relay)[0] == 503, 120, 0.2)
+    full = rw.wait_for(lambda: b.attempt(relay)[0] == 503, 120, 0.2)
     t.check(full, "refuses when the spool is full")
-    status, headers = attempt(relay)
+    status, headers = b.attempt(relay)
     t.equal(status, 503, "with 503")
     t.check((headers.get("Retry-After") or "").isdigit(),
             "and Retry-After: %s" % headers.get("Retry-After"))
@@ -55,7 +43,7 @@ with rw.Case("spool full while the upstream is away") as t:
     time.sleep(2)
     t.check(relay.running(), "and the relay lives")
     sink.fault("ok")
-    taken = rw.wait_for(lambda: attempt(relay)[0] == 204, 120, 0.2)
+    taken = rw.wait_for(lambda: b.attempt(relay)[0] == 204, 120, 0.2)
     t.check(taken, "takes again when the upstream is back")
     load.signal(15)
     sent = load.result()

@@ -16,20 +16,14 @@ import time
 import certs
 import ports
 import rw
+from frames import (DATA, GOAWAY, HEADERS, INTERNAL, NO_ERROR, PING, PREFACE,
+                    REFUSED, RST, SETTINGS, WINDOW, frame)
 
-DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_STREAMS, FIRST_WINDOW = 3, 4
-NO_ERROR, INTERNAL, REFUSED = 0, 2, 7
 STATUS = {200: b"\x88", 204: b"\x89", 400: b"\x8c", 500: b"\x8e"}
 FORWARDED = {"Content-Type": "application/x-protobuf",
              "Content-Encoding": "snappy", "User-Agent": "upstream",
              "X-Prometheus-Remote-Write-Version": "0.1.0"}
-
-
-def frame(kind, flags, stream, payload=b""):
-    return (struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) +
-            struct.pack(">I", stream) + payload)
 
 
 def settings(values):

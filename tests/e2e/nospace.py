@@ -4,7 +4,6 @@ Retry-After, delivery goes on, and it takes again by itself when there is room.
 Nothing that was acknowledged goes. Skipped where nothing may be mounted.
 SPDX-License-Identifier: Apache-2.0"""
 
-import http.client
 import os
 import subprocess
 import sys
@@ -52,21 +51,10 @@ class Disk:
         os.unlink(os.path.join(self.path, "ballast"))
 
 
-def attempt(relay):
-    """One request by hand: its status and headers."""
-    c = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=30)
-    c.request("POST", "/api/v1/write", b.snappy(b.request_v1(
-        "by_hand", 1.0, int(time.time() * 1000))), b.V1)
-    answer = c.getresponse()
-    answer.read()
-    c.close()
-    return answer.status, answer.headers
-
-
 def refuses(t, relay, disk):
-    t.check(rw.wait_for(lambda: attempt(relay)[0] == 503, 120, 0.2),
+    t.check(rw.wait_for(lambda: b.attempt(relay)[0] == 503, 120, 0.2),
             "refuses when the disk is full")
-    status, headers = attempt(relay)
+    status, headers = b.attempt(relay)
     t.equal(status, 503, "with 503")
     t.check((headers.get("Retry-After") or "").isdigit(),
             "and Retry-After: %s" % headers.get("Retry-After"))
@@ -75,7 +63,7 @@ def refuses(t, relay, disk):
 
 
 def takes_again(t, relay, load, sink):
-    t.check(rw.wait_for(lambda: attempt(relay)[0] == 204, 120, 0.2),
+    t.check(rw.wait_for(lambda: b.attempt(relay)[0] == 204, 120, 0.2),
             "takes again by itself")
     time.sleep(1)
     load.signal(15)
@@ -117,7 +105,7 @@ with Disk() as disk, rw.Case("somebody else fills the disk") as t:
     refuses(t, relay, disk)
     t.check(relay.settled(60), "what was taken is delivered meanwhile")
     disk.fill()         # also what that has freed
-    t.equal(attempt(relay)[0], 503, "it still refuses")
+    t.equal(b.attempt(relay)[0], 503, "it still refuses")
     time.sleep(2)
     disk.clear()
     takes_again(t, relay, load, sink)
@@ -129,7 +117,7 @@ for how in ("killed", "stopped"):
         relay.kill9() if how == "killed" else relay.stop()
         disk.fill()
         relay.again()
-        t.equal(attempt(relay)[0], 503, "still refuses, with %d bytes free" %
+        t.equal(b.attempt(relay)[0], 503, "still refuses, with %d bytes free" %
                 disk.free())
         sink.fault("ok")
         takes_again(t, relay, load, sink)

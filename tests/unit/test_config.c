@@ -16,17 +16,9 @@
 #include "certs.h"
 #include "config/config.h"
 #include "config/value.h"
+#include "directory.h"
 
 #define LISTEN "listen a { address = \"127.0.0.1:1\" }\n"
-
-static char directory[] = "/tmp/test_config.XXXXXX";
-
-static int
-enter_directory(void **state)
-{
-	(void)state;
-	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
 
 static int
 leave_directory(void **state)
@@ -37,23 +29,7 @@ leave_directory(void **state)
 	(void)unlink("sub/inner.conf");
 	(void)unlink("sub/innermost.conf");
 	(void)rmdir("sub");
-	return chdir("/") == 0 ? rmdir(directory) : -1;
-}
-
-static void
-put(const char *path, const char *text, size_t n)
-{
-	FILE *fp = fopen(path, "w");
-
-	assert_non_null(fp);
-	assert_int_equal(fwrite(text, 1, n, fp), n);
-	assert_int_equal(fclose(fp), 0);
-}
-
-static void
-put_text(const char *path, const char *text)
-{
-	put(path, text, strlen(text));
+	return remove_directory();
 }
 
 static struct config *
@@ -524,16 +500,6 @@ files_that_will_not_do_are_named(void **state)
 	"a70bf50e531ce1a817561f2f5d5b6645d4e806becf58ccc5e8cf6b8045a090a8"
 
 static void
-write_names(const char *name, const char *text)
-{
-	FILE *f = fopen(name, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
-
-static void
 names_reach_their_fields(void **state)
 {
 	const struct porter_opts *po;
@@ -541,9 +507,9 @@ names_reach_their_fields(void **state)
 	char text[1024];
 
 	(void)state;
-	write_names("passwords", "a:$2b$04$KBCwKxOzLha2MUDgW0PjXexGfB5dmDvvvgEVj"
+	put_text("passwords", "a:$2b$04$KBCwKxOzLha2MUDgW0PjXexGfB5dmDvvvgEVj"
 	    "eeXiTo87i0yXWYau\n");
-	write_names("tokens", "a:" TOKEN "\n");
+	put_text("tokens", "a:" TOKEN "\n");
 	c = load_good(with_directory(text,
 	    "listen a { address = \"*:1\" password-file = %s/passwords\n"
 	    "token-file = %s/tokens anonymous = yes }\n"
@@ -598,7 +564,7 @@ names_that_will_not_do_are_refused(void **state)
 	size_t i;
 
 	(void)state;
-	write_names("tokens", "a:" TOKEN "\n\na:" TOKEN "\n");
+	put_text("tokens", "a:" TOKEN "\n\na:" TOKEN "\n");
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		load_bad(with_directory(text, cases[i].text), ST_CONFIG,
 		    with_directory(message, cases[i].message));
@@ -1033,11 +999,11 @@ files_that_cannot_be_read(void **state)
 	assert_string_equal(why.text, "/: Is a directory");
 	assert_non_null(large);
 	memset(large, '\n', 2 << 20);
-	put("rwrelay.conf", large, 2 << 20);
+	put_bytes("rwrelay.conf", large, 2 << 20);
 	free(large);
 	assert_int_equal(config_load("rwrelay.conf", &c, &why), ST_CONFIG);
 	assert_string_equal(why.text, "rwrelay.conf: file is too large");
-	put("rwrelay.conf", "workers\0= 1", 11);
+	put_bytes("rwrelay.conf", "workers\0= 1", 11);
 	assert_int_equal(config_load("rwrelay.conf", &c, &why), ST_CONFIG);
 	assert_string_equal(why.text, "rwrelay.conf:1: control character");
 	assert_null(c);

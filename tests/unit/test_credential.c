@@ -11,32 +11,20 @@
 
 #include "forward/credential.h"
 #include "forward/secret.h"
-
-static char directory[] = "/tmp/test_credential.XXXXXX";
-
-static int
-enter_directory(void **state)
-{
-	(void)state;
-	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
+#include "unit/directory.h"
 
 static int
 leave_directory(void **state)
 {
 	(void)state;
 	(void)unlink("secret");
-	return chdir("/") == 0 ? rmdir(directory) : -1;
+	return remove_directory();
 }
 
 static void
 write_secret(const char *text)
 {
-	FILE *fp = fopen("secret", "w");
-
-	assert_non_null(fp);
-	assert_true(fputs(text, fp) >= 0);
-	assert_int_equal(fclose(fp), 0);
+	put_text("secret", text);
 	assert_int_equal(chmod("secret", 0600), 0);
 }
 

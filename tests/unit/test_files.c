@@ -16,15 +16,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
-
-static char directory[] = "/tmp/test_files.XXXXXX";
-
-static int
-enter_directory(void **state)
-{
-	(void)state;
-	return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
+#include "directory.h"
 
 static int
 leave_directory(void **state)
@@ -33,17 +25,7 @@ leave_directory(void **state)
 	(void)unlink("a");
 	(void)unlink("b");
 	(void)unlink("pipe");
-	return chdir("/") == 0 ? rmdir(directory) : -1;
-}
-
-static void
-put(const char *path, const char *text)
-{
-	FILE *fp = fopen(path, "w");
-
-	assert_non_null(fp);
-	assert_true(fputs(text, fp) >= 0);
-	assert_int_equal(fclose(fp), 0);
+	return remove_directory();
 }
 
 static void
@@ -52,15 +34,15 @@ changes_are_told_when_they_are_over(void **state)
 	struct files *f;
 
 	(void)state;
-	put("a", "1");
-	put("b", "1");
+	put_text("a", "1");
+	put_text("b", "1");
 	assert_int_equal(files_new(2, &f), ST_OK);
 	files_add(f, "a");
 	files_add(f, "b");
 	assert_false(files_changed(f));
-	put("a", "22");
+	put_text("a", "22");
 	assert_false(files_changed(f));
-	put("b", "22");
+	put_text("b", "22");
 	assert_false(files_changed(f));
 	assert_true(files_changed(f));
 	assert_false(files_changed(f));
@@ -73,9 +55,9 @@ changes_are_told_when_they_are_over(void **state)
 	assert_true(files_changed(f));
 	assert_false(files_changed(f));
 	/* another file under the name, as old and as large */
-	put("a", "22");
+	put_text("a", "22");
 	assert_int_equal(rename("b", "a"), 0);
-	put("b", "22");
+	put_text("b", "22");
 	assert_false(files_changed(f));
 	assert_true(files_changed(f));
 	assert_int_equal(chmod("a", 0400), 0);
@@ -97,8 +79,8 @@ they_are_read_whole(void **state)
 	struct buf b;
 
 	(void)state;
-	put("b", "");
-	put("a", "hello");
+	put_text("b", "");
+	put_text("a", "hello");
 	buf_init(&b, 6);
 	assert_int_equal(files_read("b", &b, &why), ST_OK);
 	assert_int_equal(b.len, 0);
@@ -106,7 +88,7 @@ they_are_read_whole(void **state)
 	assert_true(bytes_eq(buf_bytes(&b), BYTES_LIT("hello")));
 	assert_null(why);
 	buf_reset(&b, 0);
-	put("a", "hello!");
+	put_text("a", "hello!");
 	assert_int_equal(files_read("a", &b, &why), ST_SYSTEM);
 	assert_string_equal(why, "File too large");
 	assert_int_equal(files_read("nowhere", &b, &why), ST_SYSTEM);
@@ -139,8 +121,8 @@ who_may_not_read_one_is_told(void **state)
 	int how;
 
 	(void)state;
-	put("a", "1");
-	put("b", "1");
+	put_text("a", "1");
+	put_text("b", "1");
 	assert_int_equal(files_new(3, &f), ST_OK);
 	files_add(f, "a");
 	files_add(f, "nowhere");
